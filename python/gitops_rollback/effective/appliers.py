@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _TAKES = regex(r"^[ \t-]*repository:\s*[\"']?file://([^\s\"']+)", re.MULTILINE)
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
+_UPDATER = "argocd-image-updater.argoproj.io"
 _SKIP = "argocd.argoproj.io/skip-reconcile"
 # Notes by which an object is left alone (argo-cd.readthedocs.io, "Skip Application Reconcile").
 LEFT_ALONE = {
@@ -200,6 +201,9 @@ def _not_as_it_is(item: ManifestObject) -> Iterator[tuple[yaml.Node, str]]:
     skip = find(item.node, "metadata", "annotations", _SKIP)
     if skip is not None and text_of(skip) == "true":
         yield skip, "Argo CD leaves it alone (skip-reconcile)"
+    images = find(item.node, "metadata", "annotations", f"{_UPDATER}/image-list")
+    if images is not None:
+        yield images, "Argo CD's Image Updater puts later versions there by itself"
     options = item.find("spec", "syncPolicy", "syncOptions")
     if not any(text_of(one) == "RespectIgnoreDifferences=true" for one in items_of(options)):
         return
@@ -239,13 +243,62 @@ def changed_applications(
 
 
 def left_alone(resource: Resource) -> Unknown | None:
-    """Return that an object is left alone, once it is there; None where it is applied."""
+    """Return that an object is left alone, once it is there, or gets its images from elsewhere.
+
+    None where it is applied, and stays as it is.
+    """
+    for node, why in _set_by_others(resource):
+        line = node.start_mark.line + 1
+        title = f"{resource.identity.kind} {resource.identity.name}"
+        return Unknown(resource.path, line, title, why, f"take it out, {ACCEPT}")
     for key, (who, values) in LEFT_ALONE.items():
         for node in _notes(resource, key, *values):
             why = f"{who} leaves the object alone ({text_of(node)})"
             line = node.start_mark.line + 1
             return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
     return None
+
+
+def _set_by_others(resource: Resource) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield what lets somebody else put images into an object in the cluster, and who does.
+
+    OpenShift (docs.openshift.com, "Triggering updates on image stream changes"), Keel
+    (keel.sh/docs, "Policies"), and Argo CD's Image Updater, which sets what Applications say.
+    """
+    notes = find(resource.node, "metadata", "annotations")
+    triggers = lookup(notes, "image.openshift.io/triggers")
+    if triggers is not None:
+        yield triggers, "OpenShift puts the image of an ImageStream there"
+    for one in items_of(find(resource.node, "spec", "triggers")):
+        automatic = find(one, "imageChangeParams", "automatic")
+        if text_of(automatic) == "true" and resource.identity.kind == "DeploymentConfig":
+            yield one, "OpenShift puts the image of an ImageStream there"
+    for where in (notes, find(resource.node, "metadata", "labels")):
+        policy = lookup(where, "keel.sh/policy")
+        if policy is not None and text_of(policy) not in ("", "never"):
+            yield policy, "Keel puts later versions there by itself"
+    images = lookup(notes, f"{_UPDATER}/image-list")
+    if images is not None:
+        yield images, "Argo CD's Image Updater puts later versions there by itself"
+
+
+def pinned_revision(resource: Resource) -> Unknown | None:
+    """Return that a Service of Knative does not turn to another image by itself; None if it does.
+
+    knative.dev/docs/serving/traffic-management: a revision that has a name is never another one,
+    and traffic goes to what `traffic` names.
+    """
+    if (resource.identity.group, resource.identity.kind) != ("serving.knative.dev", "Service"):
+        return None
+    name = find(resource.node, "spec", "template", "metadata", "name")
+    traffic = items_of(find(resource.node, "spec", "traffic"))
+    is_latest = any(text_of(lookup(one, "latestRevision")) == "true" for one in traffic)
+    node = name if name is not None else traffic[0] if traffic and not is_latest else None
+    if node is None:
+        return None
+    why = "its template, or its traffic, names a revision, which keeps the image that it has"
+    hint = f"let the traffic follow the latest revision, without a name, {ACCEPT}"
+    return Unknown(resource.path, node.start_mark.line + 1, "revision", why, hint)
 
 
 def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterator[Unknown]:

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Addition, Kustomization, Listed
 
+_SCHEMA = "v1.21.2"  # of the Kubernetes API, that kustomize has built in since 2021
 _NO_PATH = "it names no path, on which kustomize fails"
 _PATCHING = frozenset(
     {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
@@ -311,6 +312,11 @@ class Builder:
         """Apply what a kustomization says to the objects it has, in kustomize's order."""
         root = kustomization.root
         custom = find(root, "openapi", "path") is not None
+        version = find(root, "openapi", "version")
+        if version is not None and text_of(version) != _SCHEMA:
+            path, line = kustomization.path, version.start_mark.line + 1
+            why = f"releases of kustomize differ in which they have; most have {_SCHEMA} alone"
+            work.failures.append(Unknown(path, line, "openapi", why, f"take it out, {ACCEPT}"))
         for patch in kustomization.patches:
             self.patcher.apply(patch, work, custom_schema=custom)
         _rename(kustomization, work)

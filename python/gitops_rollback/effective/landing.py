@@ -88,7 +88,7 @@ class Landing:
     `version` are the texts they make together; `over` are the places that were overridden,
     `overlay` the outermost kustomization, `made` why the decider is not edited though it could be.
     `paths` are the files that it rests on, `charts` those of its chart that gave values, `folder`
-    is the chart's in this repository.
+    is the chart's in this repository, `values` all that it gets, where that is known.
     """
 
     use: ImageField
@@ -103,6 +103,7 @@ class Landing:
     paths: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
     folder: str | None = None
+    values: yaml.Node | None = None
 
     @property
     def text(self) -> str:
@@ -333,8 +334,12 @@ class Lander:
             decider, over = self._decider(resource, field, layers.embedded)
             paths = (resource.path, *resource.by, *layers.paths)
             unknowns = [*resource.unknowns, *layers.unknowns]
-            doubt, said = self._of_templates(layers, field)
-            unknowns += doubt
+            whole = None if layers.unread else layers.values  # of all that the chart gets
+            said: tuple[str, ...] = ()
+            if layers.folder is not None:
+                doubt = self.templates.doubt(layers.folder, field, whole)
+                said = tuple(self.templates.warnings(layers.folder, field, whole))
+                unknowns += [doubt] if doubt is not None else []
             if decider.path in layers.chart:
                 unknowns += layers.of_chart
             version_is_own = decider.path in (resource.path, *resource.by)
@@ -361,19 +366,10 @@ class Lander:
                     paths=paths,
                     charts=layers.chart,
                     folder=layers.folder,
+                    values=whole,
                 )
             )
         return found
-
-    def _of_templates(
-        self, layers: Layers, field: ImageField
-    ) -> tuple[tuple[Unknown, ...], tuple[str, ...]]:
-        """Return what the chart's templates leave unproven of an image, and what is said of it."""
-        if layers.folder is None:
-            return (), ()
-        doubt = self.templates.doubt(layers.folder, field, layers.values)
-        said = self.templates.warning(layers.folder, field)
-        return (doubt,) if doubt is not None else (), (said,) if said else ()
 
     def _decider(
         self, resource: Resource, field: ImageField, embedded: Mapping[int, Embedded]

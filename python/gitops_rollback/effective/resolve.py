@@ -18,6 +18,7 @@ from gitops_rollback.effective.appliers import (
     left_alone,
     not_filled,
     paused,
+    pinned_revision,
     rolled_out_by_hand,
 )
 from gitops_rollback.effective.build import is_local
@@ -40,6 +41,8 @@ from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import yaml
 
     from gitops_rollback.effective.objects import Identity, Resource
     from gitops_rollback.effective.recipe import Recipe
@@ -153,7 +156,7 @@ class _Resolver:
         self._beside.update(self._texts_beside(root, found, variables))
         for landing, image in _substituted(found, variables, doubts):
             narrowed = replace(image, decider=self._lander.narrowed(image.decider))
-            self._add(root, landing, self._with_labels(narrowed, landing.folder))
+            self._add(root, landing, self._with_labels(narrowed))
         for loose in root.work.loose:
             image = replace(begin(loose.field), overlay=root.overlay)
             self._add(root, image, image.doubted(*loose.unknowns))
@@ -174,7 +177,7 @@ class _Resolver:
             among = [replace(one, earlier=()) for one in among]
         found: list[Landing] = []
         for resource in resources:
-            alone = left_alone(resource) or paused(resource)
+            alone = left_alone(resource) or paused(resource) or pinned_revision(resource)
             doubted = resource.doubted(*reached, *_if_any(alone))
             found += [_of_root(root, resource, one) for one in self._lander.land(doubted, among)]
             found = self._lander.post_rendered(resource, found)
@@ -289,19 +292,21 @@ class _Resolver:
             if item.kind in ("ConfigMap", "Secret")
         ]
 
-    def _with_labels(self, image: Landing, chart: str | None = None) -> Landing:
+    def _with_labels(self, image: Landing) -> Landing:
         """Return an image of values that takes no digest where its chart makes a label of the tag.
 
-        A label has at most 63 characters, and no at-sign: the release would fail. `chart` is that
-        of a release, which gives it values from elsewhere; an entry of its post-renderer is none.
+        A label has at most 63 characters, and no at-sign: the release would fail. An entry of a
+        release's post-renderer is none.
         """
         use = image.use
         if use.form != HELM or image.decider.form == KUSTOMIZE or image.decider.tag_only:
             return image
-        for folder in self._charts_of(image) | ({chart} if chart is not None else set()):
-            place = self._lander.templates.label_with(folder, use.container)
-            if place:
-                why = f"the chart writes the tag into a label or a name too ({place})"
+        charts: dict[str, yaml.Node | None] = dict.fromkeys(self._charts_of(image))
+        if image.folder is not None:
+            charts[image.folder] = image.values
+        for folder, values in charts.items():
+            why = self._lander.templates.no_digest(folder, use.container, values)
+            if why:
                 return replace(image, decider=replace(image.decider, tag_only=why))
         return image
 

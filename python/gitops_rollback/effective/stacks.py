@@ -134,11 +134,9 @@ def dependencies_of(
     It names them in Chart.yaml, or in the older requirements.yaml; `known` are the charts that were
     read (`by_place`). The folder is empty for one that is none of these.
     """
-    names = (posixpath.join(chart, name) for name in ("Chart.yaml", "requirements.yaml"))
-    listed = (lookup(root_of(parsed(path)), "dependencies") for path in names)
     inside = posixpath.join(chart, "charts")
     found = []
-    for one in (one for some in listed for one in items_of(some)):
+    for _path, one in declared_of(chart, parsed):
         name, alias, written = (
             text_of(lookup(one, key)) or "" for key in ("name", "alias", "repository")
         )
@@ -151,6 +149,14 @@ def dependencies_of(
     named = {folder for _key, folder in found}
     within = (one for one in known.get(inside, ()) if one not in named)
     return [*found, *((posixpath.basename(one), one) for one in within)]
+
+
+def declared_of(
+    chart: str, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield what a chart says of the charts that it takes, with the file that says it."""
+    for path in (posixpath.join(chart, name) for name in ("Chart.yaml", "requirements.yaml")):
+        yield from ((path, one) for one in items_of(lookup(root_of(parsed(path)), "dependencies")))
 
 
 def _of_parents(

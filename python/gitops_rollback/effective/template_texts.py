@@ -11,12 +11,15 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.effective.conditions import parts_of
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import yaml
 
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
 
@@ -50,22 +53,31 @@ WRITTEN = regex(
 )
 _ACTION = regex(r"\{\{-?[ \t]*([^{}]*)\}\}")
 _CONTROL = regex(r"(?:if|else|with|range|end|define|block)\b|\$\w+\s*:?=")
-_DEFINED = regex(r"\{\{-?\s*define\s+[\"`]([^\"`]+)[\"`]\s*-?\}\}")
 _INCLUDED = regex(r"\b(?:include|template)\s+[\"`]([^\"`]+)[\"`]")
 _COMPUTED = regex(r"\b(?:include|template)\s+[^\"`\s]")  # its name is not written out
-_MOST_NAMES = 20  # of templates that one line includes
-_MOST_CHARACTERS = 5_000  # of each
+_MOST_STEPS = 20_000  # from a template to one that it includes, of all lines of a chart
 # What stands below the dot, or in a variable: the last of its keys.
 _BELOW = regex(
     r"(?<![\w.)\]])(?:\$\w*)?\.(?!(?:Values|Chart|Release|Capabilities)\b)(?:\w+\.)*(\w+)"
 )
-# What makes another text of a tag, in which no digest survives.
-_CHANGES = regex(
-    r"\b(?:trunc|substr|abbrev\w*|replace|regex\w+|split\w*|upper|title|\w+case|int|int64|float64"
-    r"|\w+sum|b64enc)\b"
+# What a value may go through on its way into an image, and stays what it is.
+_KEEPS = frozenset(
+    {"default", "coalesce", "or", "and", "not", "quote", "squote", "print", "printf", "toString"}
+    | {"include", "template", "required", "dict", "index", "get", "dig", "tpl", "trim", "with"}
 )
-_FORMAT = regex(r"\bprintf\s+[\"`]([^\"`]*)[\"`]")
-_JOINED = regex(r"(?:%[sv][/:@]?)*")
+# What changes values for all that comes after it.
+_MUTATES = frozenset({"set", "unset", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"})
+_NO_WORD = regex(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[$.][\w.-]*|\b\d[\w.]*")
+_WORD = regex(r"[A-Za-z]\w*")
+_ASSIGNS = regex(r"\s*(?:with\s+)?\$\w+\s*:?=|\s*with\b")
+_IF = regex(r"\{\{-?\s*(?:else\s+)?if\b[^{}]*\}\}")
+# What fails, or goes another way, where a digest stands behind the tag.
+_COUNTS = regex(r"\b(?:semver\w*|int|int64|float64|atoi|toDecimal)\b")
+_FIXED = regex(r"(?<!include )(?<!template )(?<!default )(?<!required )[\"`]([^\"`]*)[\"`]")
+_AGAIN = regex(r"\{\{-?\s*(\$\w+)\s*=[^=]")
+_NAMED = regex(r"[:@]([\w./-]+)")  # backwards
+_JOINED = regex(r"[/:@]?(?:%[sv][/:@]?)*")
+_ANOTHER = "makes another text of it"
 _TEXT = regex(r"[\w./+-]*")
 _FAR = 300  # characters beside an action that are looked at
 # One of several values is taken: what comes behind `default` stands where the first is empty.
@@ -74,49 +86,143 @@ _OR_ELSE = regex(r"\bdefault\s+\([^()]*\)")
 _FALLBACK = regex(r"\bdefault\s+[$\w.]*\.Values\.[\w.-]+(?=\s+[($.])")
 _NAMES = frozenset(NAME_KEYS)
 _VERSIONS = frozenset(TAG_KEYS)
+_ANYTHING: frozenset[Keys] = frozenset((f".{key}",) for key in (*NAME_KEYS, *TAG_KEYS, DIGEST))
 
 
 @dataclass(frozen=True)
 class Line:
     """A line that has an action: where it stands, its own key, and whether it makes a label.
 
-    A name has to be like one: it has at most 63 characters, and no at-sign.
+    A name has to be like one: it has at most 63 characters, and no at-sign. `is_helper` tells that
+    it stands in a definition.
     """
 
     place: str
     text: str
     key: str
     is_label: bool
+    is_helper: bool
 
 
 @dataclass(frozen=True)
-class Texts:
-    """The templates of a chart by their paths, in plain words (`plain`)."""
+class Use:
+    """What a template makes of a value: where, and why an image is not made of it as it is.
 
-    by_path: Mapping[str, str]
-    _known: dict[str, tuple[set[Keys], list[str]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    `other` is the value by which it is so, if that is set; `name` the name of the image that is
+    made there, written out, or `named` the value that has it.
+    """
+
+    place: str
+    why: str = ""
+    other: Keys = ()
+    name: str = ""
+    named: Keys = ()
+
+
+class Texts:
+    """The templates of a chart by their paths, in plain words (`plain`), as values make them."""
+
+    def __init__(self, by_path: Mapping[str, str], values: yaml.Node | None = None) -> None:
+        parts = {path: parts_of(text, values) for path, text in by_path.items()}
+        self.by_path = {path: one.text for path, one in parts.items()}
+        self._owners = {path: one.owners for path, one in parts.items()}
+        self._doubts = {path: one.doubts for path, one in parts.items()}
+        self._tops = [one.top for one in parts.values()]
+        self._defined: dict[str, str] = {}
+        for one in parts.values():
+            for name, text in one.defined.items():  # of two of a name each may count
+                self._defined[name] = self._defined.get(name, "") + text
+        self._known: dict[str, tuple[set[Keys], list[str]]] = {}
+        self._steps = 0
+
+    @cached_property
+    def _reached(self) -> frozenset[str]:
+        """The names of the definitions that are included; all, where that cannot be told."""
+        if self.unread():
+            return frozenset(self._defined)
+        waiting = [name for text in self._tops for name in _INCLUDED.findall(text)]
+        found: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += _INCLUDED.findall(self._defined.get(name, ""))
+        return frozenset(found)
+
+    @cached_property
+    def made(self) -> tuple[str, ...]:
+        """The texts of which something is made."""
+        return (*self._tops, *(self._defined.get(name, "") for name in sorted(self._reached)))
 
     def values(self, pattern: re.Pattern[str]) -> frozenset[Keys]:
-        """Return the values that are read in some way; no keys for all of them."""
-        return frozenset(one for text in self.by_path.values() for one in _values_in(pattern, text))
+        """Return the values that are read in some way; no keys for all of them.
 
-    def labels(self) -> dict[str, frozenset[Keys]]:
-        """Return the values in labels and names, by their places."""
-        return {line.place: self._used(line.text) for line in self._lines() if line.is_label}
-
-    def changed(self) -> dict[Keys, list[tuple[str, Keys]]]:
-        """Return the values of which an image is made otherwise than as they are.
-
-        Each with the places, and the value by which it is so there if that is set; no keys where it
-        is so in any case.
+        That a condition asks for one is no reading.
         """
-        found: dict[Keys, list[tuple[str, Keys]]] = {}
+        texts = (_IF.sub("", text) for text in self.made)
+        return frozenset(one for text in texts for one in _values_in(pattern, text))
+
+    def narrow(self) -> dict[str, frozenset[Keys]]:
+        """Return the values that no digest can stand in, by the reasons for people."""
+        found = {}
         for line in self._lines():
-            for keys, other in self._changed(line):
-                found.setdefault(keys, []).append((line.place, other))
+            counted = [one for one in _ACTION.findall(line.text) if _COUNTS.search(one)]
+            if line.is_label:
+                why = f"the chart writes the tag into a label or a name too ({line.place})"
+                found[why] = self._used(line.text)
+            elif counted:
+                used = (self._used(f"{{{{ {one}}}}}") for one in counted)
+                found[f"the chart computes with the tag ({line.place})"] = frozenset().union(*used)
         return found
+
+    def beside(self) -> dict[str, frozenset[Keys]]:
+        """Return the values that are written to what is no image, by their places."""
+        return {
+            line.place: self._used("".join(f"{{{{{one}}}}}" for one in written))
+            for line in self._lines()
+            if not line.is_label and not _makes_image(line) and (line.key or not line.is_helper)
+            if (written := [one for one in _ACTION.findall(line.text) if not _CONTROL.match(one)])
+        }
+
+    def changed(self) -> dict[Keys, list[Use]]:
+        """Return the values of which an image is made otherwise than as they are."""
+        found: dict[Keys, list[Use]] = {}
+        for line in self._lines():
+            for keys, use in (
+                *self._set(line),
+                *self._changed(line),
+                *self._shared(line),
+                *self._doubted(line),
+            ):
+                found.setdefault(keys, []).append(use)
+        for keys, use in self._set_again():
+            found.setdefault(keys, []).append(use)
+        return found
+
+    def _set(self, line: Line) -> Iterator[tuple[Keys, Use]]:
+        """Yield the values that a line changes before they are written anywhere."""
+        for action in _ACTION.findall(line.text):
+            words = _words_of(action)
+            if words & _MUTATES or (_ASSIGNS.match(action) and words - _KEEPS):
+                below = ((f".{key}",) for key in _BELOW.findall(action))
+                read = (*_values_in(READ, action), *below)
+                yield from ((keys, Use(line.place, _ANOTHER)) for keys in read)
+
+    def _set_again(self) -> Iterator[tuple[Keys, Use]]:
+        """Yield the values in variables that are set more than once."""
+        for path, text in self.by_path.items():
+            for name in dict.fromkeys(_AGAIN.findall(text)):
+                use = Use(path, f"sets {name} anew")
+                actions = (one for one in _ACTION.findall(text) if name in _ANY_SET.findall(one))
+                yield from ((keys, use) for one in actions for keys in _read_in(one))
+
+    def _doubted(self, line: Line) -> Iterator[tuple[Keys, Use]]:
+        """Yield the values of an image that is made under a condition that is not followed."""
+        path, _, number = line.place.rpartition(":")
+        condition = self._doubts[path].get(int(number))
+        if condition is not None and _makes_image(line):
+            use = Use(line.place, f"stands under a condition that is not followed ({condition})")
+            yield from ((keys, use) for keys in self._used(line.text))
 
     def _lines(self) -> Iterator[Line]:
         for path, text in self.by_path.items():
@@ -129,9 +235,10 @@ class Texts:
                         above.pop()
                     is_name = (above[-1][1], key) == ("metadata", "name")
                     above.append((indent, key, above[-1][2] or key in _LABELS or is_name))
-                if "{{" in line:
+                owner = self._owners[path].get(number, "")
+                if "{{" in line and (not owner or owner in self._reached):
                     key = match["key"] if match is not None else ""
-                    yield Line(f"{path}:{number}", line, key, above[-1][2])
+                    yield Line(f"{path}:{number}", line, key, above[-1][2], bool(owner))
 
     def _used(self, text: str) -> frozenset[Keys]:
         """Return the values that a text uses, also by the templates that it includes.
@@ -139,12 +246,17 @@ class Texts:
         What is read below the dot is its last key, with a dot before it.
         """
         used, names = _used_in(text)
+        taken = set(names)
         for name in names:  # those that it includes are put behind it
             if name not in self._known:
-                self._known[name] = _used_in(self._defined.get(name, "")[:_MOST_CHARACTERS])
+                self._known[name] = _used_in(self._defined.get(name, ""))
             more, further = self._known[name]
             used |= more
-            names += [one for one in further if one not in names][: _MOST_NAMES - len(names)]
+            self._steps += 1 + len(further)
+            if self._steps > _MOST_STEPS:
+                return _ANYTHING
+            names += [one for one in further if one not in taken]
+            taken.update(further)
         return frozenset(used)
 
     def unread(self) -> bool:
@@ -154,26 +266,12 @@ class Texts:
         is_computed = any(_COMPUTED.search(text) for text in texts)
         return is_computed or not named <= self._defined.keys()
 
-    @cached_property
-    def _defined(self) -> dict[str, str]:
-        """The templates that others include, by their names."""
-        found: dict[str, str] = {}
-        for text in self.by_path.values():
-            parts = _DEFINED.split(text)
-            found.update(zip(parts[1::2], parts[2::2], strict=True))
-        return found
-
-    def _changed(self, line: Line) -> Iterator[tuple[Keys, Keys]]:
-        """Yield the values that a line changes, or beside which it writes something else.
-
-        A line without a key is one of a template that others include: it makes an image where it
-        reads a name.
-        """
-        actions = list(_ACTION.finditer(line.text))
-        read = {one[-1].lstrip(".") for found in actions for one in _read_in(found[1])}
-        is_helper = not line.key and not read.isdisjoint(_NAMES)
-        if not is_helper and not line.key.lower().endswith("image"):
+    def _changed(self, line: Line) -> Iterator[tuple[Keys, Use]]:
+        """Yield the values that an image is not made of as they are, or that others share."""
+        if not _makes_image(line):
             return
+        another = Use(line.place, _ANOTHER)
+        actions = list(_ACTION.finditer(line.text))
         earlier: dict[str, Keys] = {}  # by their last keys
         before: list[Keys] = []  # those of the action that ends where the next one begins
         end = -1
@@ -181,26 +279,58 @@ class Texts:
             action = _OR_ELSE.sub("", found[1])
             is_written = not _CONTROL.match(action)
             if is_written and _is_changed(line.text, found, action):
-                yield from ((keys, ()) for keys in self._used(found[0]))
+                yield from ((keys, another) for keys in self._used(found[0]))
             values = [keys for keys in _values_in(READ, _FALLBACK.sub("", action)) if keys]
-            if _EITHER.search(action) and "print" not in action:
-                yield from ((keys, values[0]) for keys in values[1:] if keys != values[0])
+            if values and _EITHER.search(action) and "print" not in action:
+                first = Use(line.place, other=values[0])
+                yield from ((keys, first) for keys in values[1:] if keys != values[0])
             for keys in values:
                 other = earlier.get(_part(keys), keys)
                 if other != keys:
-                    yield keys, other
+                    yield keys, Use(line.place, other=other)
             if is_written and found.start() == end:
-                yield from ((one, two) for one in before for two in values if DIGEST not in two)
-                yield from ((two, one) for one in before for two in values if DIGEST not in two)
+                pairs = [(one, two) for one in before for two in values if DIGEST not in two]
+                yield from ((one, Use(line.place, other=two)) for one, two in pairs)
+                yield from ((two, Use(line.place, other=one)) for one, two in pairs)
             for keys in values:
                 earlier.setdefault(_part(keys), keys)
             before, end = (values, found.end()) if is_written else ([], -1)
+
+    def _shared(self, line: Line) -> Iterator[tuple[Keys, Use]]:
+        """Yield the versions of images whose name is written out, or that of another value."""
+        actions = [one for one in _ACTION.finditer(line.text) if not _CONTROL.match(one[1])]
+        names = [one for found in actions for one in _values_in(READ, found[1]) if _is_name(one)]
+        for found in actions if _makes_image(line) else ():
+            named = _NAMED.match(line.text[max(found.start() - _FAR, 0) : found.start()][::-1])
+            for keys in _values_in(READ, found[1]):
+                if not keys or _part(keys) not in ("tag", DIGEST):
+                    continue
+                if named is not None:
+                    yield keys, Use(line.place, name=named[1][::-1])
+                yield from ((keys, Use(line.place, named=o)) for o in names if o[:-1] != keys[:-1])
 
 
 def _used_in(text: str) -> tuple[set[Keys], list[str]]:
     """Return the values that a text reads, and the names of the templates that it includes."""
     read = {key for action in _ACTION.findall(text) for key in _read_in(action)}
-    return read, list(dict.fromkeys(_INCLUDED.findall(text)))[:_MOST_NAMES]
+    return read, list(dict.fromkeys(_INCLUDED.findall(text)))
+
+
+def _makes_image(line: Line) -> bool:
+    """Tell whether a line makes an image: by its key, or where a helper reads a name."""
+    if line.key:
+        return line.key.lower().endswith("image")
+    read = (one[-1].lstrip(".") for text in _ACTION.findall(line.text) for one in _read_in(text))
+    return any(key in _NAMES for key in read)
+
+
+def _is_name(keys: Keys) -> bool:
+    return bool(keys) and keys[-1] in _NAMES
+
+
+def _words_of(action: str) -> set[str]:
+    """Return the functions and keywords of an action."""
+    return set(_WORD.findall(_NO_WORD.sub(" ", action)))
 
 
 def _is_changed(line: str, found: re.Match[str], action: str) -> bool:
@@ -208,8 +338,8 @@ def _is_changed(line: str, found: re.Match[str], action: str) -> bool:
     before = _TEXT.match(line[max(found.start() - _FAR, 0) : found.start()][::-1])
     behind = _TEXT.match(line, found.end(), found.end() + _FAR)
     return (
-        _CHANGES.search(action) is not None
-        or not all(map(_JOINED.fullmatch, _FORMAT.findall(action)))
+        bool(_words_of(action) - _KEEPS)
+        or ("print" in action and not all(map(_JOINED.fullmatch, _FIXED.findall(action))))
         or (before is not None and before[0][::-1].strip("/") not in ("", *DOCKER))
         or (behind is not None and behind[0] not in ("", "/"))
     )

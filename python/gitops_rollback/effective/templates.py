@@ -13,21 +13,30 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import yaml
+
+from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.stacks import by_place, dependencies_of
-from gitops_rollback.effective.template_texts import DOCKER, ITEMS, READ, WRITTEN, Texts, plain
-from gitops_rollback.effective.tree import find
+from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of
+from gitops_rollback.effective.template_texts import (
+    DOCKER,
+    ITEMS,
+    READ,
+    WRITTEN,
+    Texts,
+    Use,
+    plain,
+)
+from gitops_rollback.effective.tree import find, with_path
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.document import lookup, root_of, text_of
+from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of
 from gitops_rollback.manifest.helm import TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
 from gitops_rollback.manifest.patterns import go_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    import yaml
 
     from gitops_rollback.effective.template_texts import Keys
     from gitops_rollback.manifest.document import ParsedFile
@@ -61,22 +70,25 @@ def is_of_chart(path: str) -> bool:
 
 @dataclass(frozen=True)
 class _Chart:
-    """The templates of a chart, without comments, and the values that they read, as keys.
+    """What the templates of a chart make of the `values` that it gets, as keys.
 
-    Of `items` they read each item, `written` is written out as it is; `labels` are the values in
-    labels and names, by their places; `changed` the values that an image is made of, and not as
-    they are: where, and by which other one if that is set. `below` are the charts that it takes, by
-    the keys of their values; `has_unread` tells that it includes what is in none of the texts.
+    Of `items` they read each item, `written` is written out as it is; `narrow` are the values that
+    no digest can stand in, by why, `beside` those that are written to what is no image, by where;
+    `changed` those that an image is made of, and not as they are. `below` are the charts that it
+    takes, by the keys of their values; `has_unread` tells that it includes what is in none of the
+    texts.
     """
 
     texts: tuple[str, ...]
     read: frozenset[Keys]
     items: frozenset[Keys]
     written: frozenset[Keys]
-    labels: Mapping[str, frozenset[Keys]]
-    changed: Mapping[Keys, list[tuple[str, Keys]]]
+    narrow: Mapping[str, frozenset[Keys]]
+    beside: Mapping[str, frozenset[Keys]]
+    changed: Mapping[Keys, list[Use]]
     below: Mapping[str, str]
     has_unread: bool
+    values: yaml.Node | None
 
     def is_judged(self, keys: Keys) -> bool:
         """Tell whether it changes nothing if it does not read a value."""
@@ -115,18 +127,28 @@ class _Reader:
 
     chart: _Chart
     keys: Keys
-    values: yaml.Node | None
+    folder: str
 
-    @property
-    def otherwise(self) -> str:
-        """Why a template makes something else of the value; empty where none does."""
-        changed = self.chart.changed
-        for place, other in (*changed.get(self.keys, ()), *changed.get((f".{self.keys[-1]}",), ())):
-            if not other:
-                return f"{place} makes another text of it"
-            if text_of(find(self.values, *other)):
-                return f"{place} takes .Values.{'.'.join(other)} too, which is set"
+    def otherwise(self, image: ImageField) -> str:
+        """Return why a template makes something else of the value; empty where none does."""
+        above = [self.keys[:n] for n in range(len(self.keys) + 1)]
+        for keys in (*above, (f".{self.keys[-1]}",)):
+            for use in self.chart.changed.get(keys, ()):
+                why = self._why(use, image)
+                if why:
+                    return f"{use.place} {why}"
         return ""
+
+    def _why(self, use: Use, image: ImageField) -> str:
+        own = image.name_text or image.shown_name or ""
+        if use.other:
+            is_set = text_of(find(self.chart.values, *use.other))
+            return f"takes .Values.{'.'.join(use.other)} too, which is set" if is_set else ""
+        if use.name or use.named:
+            name = use.name or text_of(find(self.chart.values, *use.named)) or ""
+            is_own = not name or not own or own.endswith(f"/{name}") or name.endswith(own)
+            return "" if is_own else f"makes an image of {name} of it, too"
+        return use.why
 
 
 @dataclass(frozen=True)
@@ -135,7 +157,7 @@ class Templates:
 
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
-    _charts: dict[str, _Chart] = field(default_factory=dict, repr=False, compare=False)
+    _charts: dict[tuple[str, int], _Chart] = field(default_factory=dict, repr=False, compare=False)
 
     def doubt(
         self, folder: str, image: ImageField, values: yaml.Node | None = None
@@ -148,58 +170,102 @@ class Templates:
         ignored = self._ignored(folder)
         if ignored is not None:
             return ignored
+        for reader in self._readers(folder, _keys(image, image.parts[0]), values):
+            switched = self._switched(reader)
+            if switched is not None:
+                return switched
         for part in (one for one in image.parts if one.text):
             for reader in self._readers(folder, _keys(image, part), values):
-                why = reader.otherwise
+                why = reader.otherwise(image)
                 if why:
                     name = f".Values.{'.'.join(_keys(image, part))}"
                     hint = f"let the template write it as it is, {ACCEPT}"
                     return Unknown(image.path, part.scalar.line, name, why, hint)
-        unread = {p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p))}
+        unread = {
+            p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p), values)
+        }
         for role, part in unread.items():
             is_default = role == REGISTRY and part.text.strip("/") in ("", *DOCKER)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
             other = {TAG: DIGEST, DIGEST: TAG}.get(role, "")
             has_other = image.part(other) is not None and other not in unread
             if part.text and not is_default and not has_other:
-                return self._unread(folder, image, part)
+                return self._unread(folder, image, part, values)
         return None
 
-    def warning(self, folder: str, image: ImageField) -> str:
-        """Return that a digest of values is read by no template; empty where it is."""
+    def warnings(
+        self, folder: str, image: ImageField, values: yaml.Node | None = None
+    ) -> Iterator[str]:
+        """Yield what is to be said of an image: that its digest is not read, what moves with it."""
         part = image.part(DIGEST)
-        if part is None or not part.text or not self._is_unread(folder, _keys(image, part)):
-            return ""
-        name = f".Values.{'.'.join(_keys(image, part))}"
-        return f"no template of {folder or '.'} reads {name}: its tag runs"
+        if part is not None and part.text and self._is_unread(folder, _keys(image, part), values):
+            name = f".Values.{'.'.join(_keys(image, part))}"
+            yield f"no template of {folder or '.'} reads {name}: its tag runs"
+        for reader in self._readers(folder, _above(image.container), values):
+            tags = _tags(reader.keys)
+            places = [one for one, read in reader.chart.beside.items() if not read.isdisjoint(tags)]
+            if places:
+                yield f"the chart writes its tag to what is no image, too: {', '.join(places[:3])}"
 
-    def label_with(self, folder: str, container: str) -> str:
-        """Return the place in a chart's templates where an image's tag is a label, or in a name.
+    def no_digest(self, folder: str, container: str, values: yaml.Node | None = None) -> str:
+        """Return why no digest can stand in an image's tag: where it is a label, or in a name.
 
         `container` are the keys of the image in the values: `image`, `web.image`. Empty for none.
         """
-        for reader in self._readers(folder, _above(container)):
-            tags = {(*reader.keys, name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
-            for place, read in reader.chart.labels.items():
-                if not read.isdisjoint(tags):
-                    return place
+        for reader in self._readers(folder, _above(container), values):
+            for why, read in reader.chart.narrow.items():
+                if not read.isdisjoint(_tags(reader.keys)):
+                    return why
         return ""
 
     def _readers(
         self, folder: str, keys: Keys, values: yaml.Node | None = None
     ) -> Iterator[_Reader]:
         """Yield a chart with the keys of a value, and those below it that get the value too."""
-        chart = self._chart(folder)
-        yield _Reader(chart, keys, values)
+        chart = self._chart(folder, values)
+        yield _Reader(chart, keys, folder)
         below = chart.below.get(keys[0], "") if keys else ""
         if below:
-            yield from self._readers(below, keys[1:], find(values, keys[0]))
+            own = find(values, keys[0]) if values is not None else None
+            yield from self._readers(below, keys[1:], self._with_own(below, own, values))
 
-    def _is_unread(self, folder: str, keys: Keys) -> bool:
+    def _switched(self, reader: _Reader) -> Unknown | None:
+        """Return that a chart does not take the one below it that gets a value, or gives it others.
+
+        helm.sh/docs/topics/charts, "Tags and Condition fields", "Importing Child Values".
+        """
+        values = reader.chart.values
+        for path, one in declared_of(reader.folder, self.parsed):
+            name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
+            for item in items_of(lookup(one, "import-values")):
+                to = tuple((text_of(lookup(item, "parent")) or "").split(".")) if item.value else ()
+                if isinstance(item, yaml.ScalarNode) or reader.keys[: len(to)] == to:
+                    why = f"values of {name} may be put in their place"
+                    return Unknown(path, item.start_mark.line + 1, "import-values", why, ACCEPT)
+            if reader.keys[:1] == (name,) and _is_off(one, values):
+                line, why = one.start_mark.line + 1, "its condition or its tags switch it off"
+                hint = f"switch it on in the values, {ACCEPT}"
+                return Unknown(path, line, f"dependency {name}", why, hint)
+        return None
+
+    def _with_own(
+        self, folder: str, given: yaml.Node | None, above: yaml.Node | None
+    ) -> yaml.Node | None:
+        """Return the values of a chart below another one: its own, and those given over them."""
+        if above is None:
+            return None
+        own = root_of(self.parsed(posixpath.join(folder, _FILES[1])))
+        values = merged(own, given) if given is not None else own
+        everywhere = find(above, _GLOBAL)
+        if everywhere is not None:
+            values = merged(values, with_path(None, (_GLOBAL,), everywhere))
+        return values
+
+    def _is_unread(self, folder: str, keys: Keys, values: yaml.Node | None) -> bool:
         """Tell whether surely no template reads a value."""
         return all(
             one.chart.is_judged(one.keys) and not one.chart.reads(one.keys)
-            for one in self._readers(folder, keys)
+            for one in self._readers(folder, keys, values)
         )
 
     def _ignored(self, folder: str) -> Unknown | None:
@@ -216,28 +282,31 @@ class Templates:
                 return Unknown(path, number, line.strip(), why, f"take it out, {ACCEPT}")
         return None
 
-    def _chart(self, folder: str) -> _Chart:
-        if folder not in self._charts:
-            self._charts[folder] = self._read(folder)
-        return self._charts[folder]
+    def _chart(self, folder: str, values: yaml.Node | None) -> _Chart:
+        key = (folder, id(values))  # which its chart keeps
+        if key not in self._charts:
+            self._charts[key] = self._read(folder, values)
+        return self._charts[key]
 
-    def _read(self, folder: str) -> _Chart:
+    def _read(self, folder: str, values: yaml.Node | None) -> _Chart:
         written = {
             path: self.raw[path].decode(errors="replace")
             for one in (folder, *self._libraries(folder, {}))
             for path in self._below.get(posixpath.join(one, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
-        texts = Texts({path: plain(text) for path, text in written.items()})
+        texts = Texts({path: plain(text) for path, text in written.items()}, values)
         return _Chart(
-            tuple(texts.by_path.values()),
+            texts.made,
             texts.values(READ),
             texts.values(ITEMS),
             texts.values(WRITTEN),
-            texts.labels(),
+            texts.narrow(),
+            texts.beside(),
             texts.changed(),
             dict(self._taken(folder)),
             texts.unread(),
+            values,
         )
 
     def _taken(self, folder: str) -> list[tuple[str, str]]:
@@ -268,8 +337,10 @@ class Templates:
                     found.setdefault("/".join(steps[:number]), []).append(path)
         return found
 
-    def _unread(self, folder: str, image: ImageField, part: Part) -> Unknown:
-        chart, keys = self._chart(folder), _keys(image, part)
+    def _unread(
+        self, folder: str, image: ImageField, part: Part, values: yaml.Node | None
+    ) -> Unknown:
+        chart, keys = self._chart(folder, values), _keys(image, part)
         name = f".Values.{'.'.join(keys)}"
         place, where = (image.path, part.scalar.line), folder or "."
         hint = f"set what the templates read, {ACCEPT}"
@@ -320,6 +391,23 @@ def _keys(image: ImageField, part: Part) -> Keys:
     if part.role == REFERENCE:
         return tuple(image.container.split("."))
     return (*_above(image.container), part.key)
+
+
+def _is_off(dependency: yaml.Node, values: yaml.Node | None) -> bool:
+    """Tell whether values switch a chart off: by its condition, else by all of its tags."""
+    paths = (text_of(lookup(dependency, "condition")) or "").split(",")
+    said = (text_of(find(values, *path.strip().split("."))) for path in paths)
+    decided = next((one for one in said if one in ("true", "false")), None)
+    if decided is not None:
+        return decided == "false"
+    tags = (text_of(one) or "" for one in items_of(lookup(dependency, "tags")))
+    found = [text_of(find(values, "tags", tag)) for tag in tags]
+    return "false" in found and "true" not in found
+
+
+def _tags(keys: Keys) -> set[Keys]:
+    """Return what the tag of an image below some keys is called."""
+    return {(*keys, name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
 
 
 def _words(keys: Keys) -> Keys:

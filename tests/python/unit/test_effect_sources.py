@@ -140,6 +140,15 @@ TAKEN = application(f"repoURL: {OURS}\npath: apps/cart")
 SKIPPED = TAKEN.replace(
     "argocd}", "argocd, annotations: {argocd.argoproj.io/skip-reconcile: 'true'}}"
 )
+UPDATED = SKIPPED.replace(
+    "argocd.argoproj.io/skip-reconcile: 'true'", "argocd-image-updater.argoproj.io/image-list: cart"
+)
+TRIGGERS = "image.openshift.io/triggers: '[]'"
+NOTED = "{name: cart, annotations: {%s}}"
+KNATIVE = (
+    "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: cart}\n"
+    "spec: {template: {spec: {containers: [{name: cart, image: 'acme/cart:1'}]}}}\n"
+)
 HELM_VALUES = "    helm: {valuesObject: {image: {repository: acme/cart, tag: '1'}}}"
 RESPECTING = """\
   ignoreDifferences:
@@ -559,6 +568,55 @@ REFUSED = {
     "a Deployment that is paused": (
         {"d.yaml": DEPLOYMENT.replace("spec: {template", "spec: {paused: true, template")},
         "no pod is replaced until somebody resumes it",
+    ),
+    "a Deployment that gets its image from an ImageStream": (
+        {
+            "d.yaml": DEPLOYMENT.replace(
+                "{name: cart}", NOTED % "image.openshift.io/triggers: '[]'", 1
+            )
+        },
+        "OpenShift puts the image of an ImageStream there",
+    ),
+    "a DeploymentConfig that does": (
+        {
+            "kustomization.yaml": "resources: [d.yaml]\nimages: [{name: acme/cart, newTag: '1'}]\n",
+            "d.yaml": DEPLOYMENT.replace("apps/v1", "apps.openshift.io/v1")
+            .replace("Deployment", "DeploymentConfig")
+            .replace("spec: {", "spec: {triggers: [{imageChangeParams: {automatic: true}}], ", 1),
+        },
+        "OpenShift puts the image of an ImageStream there",
+    ),
+    "a Deployment that Keel keeps new": (
+        {"d.yaml": DEPLOYMENT.replace("{name: cart}", NOTED % "keel.sh/policy: minor", 1)},
+        "Keel puts later versions there by itself",
+    ),
+    "values of an Application that its Image Updater keeps new": (
+        {
+            "a.yaml": UPDATED.replace("    path: apps/cart", f"    chart: x\n{HELM_VALUES}"),
+        },
+        "Argo CD's Image Updater puts later versions there by itself",
+    ),
+    "a folder of an Application that its Image Updater keeps new": (
+        {
+            "a.yaml": UPDATED,
+            "apps/cart/d.yaml": DEPLOYMENT,
+        },
+        "Argo CD's Image Updater puts later versions there by itself",
+    ),
+    "a revision of Knative that has a name": (
+        {"d.yaml": KNATIVE.replace("template: {", "template: {metadata: {name: cart-1}, ")},
+        "names a revision, which keeps the image that it has",
+    ),
+    "traffic of Knative to a revision": (
+        {"d.yaml": KNATIVE.replace("spec: {", "spec: {traffic: [{revisionName: cart-1}], ", 1)},
+        "names a revision, which keeps the image that it has",
+    ),
+    "a schema that few releases of kustomize have": (
+        {
+            "kustomization.yaml": "resources: [d.yaml]\nopenapi: {version: v1.20.4}\n",
+            "d.yaml": DEPLOYMENT,
+        },
+        "releases of kustomize differ in which they have",
     ),
     "a tag that is copied into a label too": (
         {

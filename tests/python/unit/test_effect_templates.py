@@ -60,7 +60,7 @@ UNREAD = {
     ),
     "name written out": (
         "image: nginx:{{ .Values.image.tag }}\n",
-        "reads .Values.image.repository: it changes nothing",
+        "makes an image of nginx of it, too",
     ),
     "another value": (
         "image: {{ .Values.image.repository }}:{{ .Values.image.tags }}\n",
@@ -258,6 +258,7 @@ OTHERWISE = {
     "a value behind it": READS.replace("tag }}", "tag }}{{ .Values.more }}"),
     "a value before it": READS.replace(":{{", ":{{ .Values.more }}{{"),
     "another tag": READS.replace(".Values.image.tag", ".Values.more | default .Values.image.tag"),
+    "another tag before it": READS.replace(":{{", ":{{ .Values.all.tag }} {{"),
     "another tag, if there is one": READS.replace(
         "{{ .Values.image.tag }}",
         "{{ if .Values.all.tag }}{{ .Values.all.tag }}{{ else }}{{ .Values.image.tag }}{{ end }}",
@@ -270,7 +271,8 @@ def test_what_a_template_makes_another_text_of_is_not_deployed(template: str) ->
     files = chart(template)
     found = deployed(files | {f"{CHART}values.yaml": f"{VALUES}more: -x\nall: {{tag: '3'}}\n"})
     assert isinstance(found, str), "it was deployed"
-    assert "makes another text of it" in found or "too, which is set" in found
+    whys = ("makes another text of it", "too, which is set", "it changes nothing")
+    assert any(why in found for why in whys)
 
 
 AS_IT_IS = {
@@ -437,12 +439,13 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     [field] = find_fields(parse(f"{CHART}values.yaml", DIGESTED.encode()))
     [without] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
     files = {f"{CHART}templates/d.yaml": template.encode()} if template else {}
-    assert Templates(files).warning("charts/cart", field) == said
-    assert Templates(files).warning("charts/cart", without) == ""
+    whys = [said] if said else []
+    assert [one for one in Templates(files).warnings("charts/cart", field) if "runs" in one] == whys
+    assert [*Templates(files).warnings("charts/cart", without)] == []
     depends = parse(f"{CHART}Chart.yaml", DEPENDS.encode())
     others = files | {f"{CHART}templates/o.yaml": ASKS.encode()}
     asked = Templates(others, {depends.path: depends}.get)
-    assert asked.warning("charts/cart", field) == ""  # what it includes may read it
+    assert [*asked.warnings("charts/cart", field)] == []  # what it includes may read it
 
 
 def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:
@@ -550,3 +553,213 @@ LISTED = "images:\n- {repository: acme/cart, tag: '1'}\n"
 def test_items_of_a_list_are_read_by_their_keys(template: str, *, is_deployed: bool) -> None:
     files = {path: text for path, text in chart(template).items() if "clusters" not in path}
     assert isinstance(deployed(files | {f"{CHART}values.yaml": LISTED}), str) is not is_deployed
+
+
+# What a template makes only under a condition ---------------------------------------------------
+
+MAIN, OTHER = READS.strip(), "image: acme/cart:9"
+CONDITIONS = {
+    "that holds": ("if .Values.on", ""),
+    "that holds, as a whole": ("if and .Values.on (not .Values.off)", ""),
+    "that holds by a default": ("if .Values.none | default true", ""),
+    "that holds, of a text": ('if eq .Values.stage "prod"', ""),
+    "that holds, of a number": ("if .Values.three", ""),
+    "that holds, of a list": ("with $x := .Values.list", ""),
+    "of the image": ("if .Values.image.tag", ""),
+    "of a part of an image, below the dot": ("if and .image .digest", ""),
+    "over a list": ("range .Values.list", ""),
+    "over what is not known": ("range .things", ""),
+    "of a definition in place": ('block "x" .', ""),
+    "that does not hold": ("if .Values.off", "it changes nothing"),
+    "that does not hold, otherwise": ("if not .Values.on", "it changes nothing"),
+    "that does not hold, of a text": ('if ne .Values.stage "prod"', "it changes nothing"),
+    "that does not hold, of one of two": ("if or .Values.off .Values.none", "it changes nothing"),
+    "that does not hold, of no number": ("if .Values.zero", "it changes nothing"),
+    "that does not hold, of what is empty": ("if empty .Values.list", "it changes nothing"),
+    "over nothing": ("range .Values.none", "it changes nothing"),
+    "that fails": ("if .Values.none.more", "not followed (if .Values.none.more)"),
+    "of numbers": ("if gt .Values.three 2", "not followed (if gt .Values.three 2)"),
+    "of a number and a text": ('if eq .Values.three "3"', "not followed"),
+    "of an escaped text": (r'if eq .Values.stage "a\"b"', "not followed"),
+    "of what is piped into a value": ("if .Values.on | .Values.off", "not followed"),
+    "that does not end": ("if (not .Values.on", "not followed"),
+    "with too much": ("if .Values.on .Values.on", "not followed"),
+    "with too little": ("if not", "not followed"),
+    "with nothing to compare": ("if eq", "not followed"),
+    "without anything": ("if (", "not followed"),
+    "of the cluster": ("if .Capabilities.KubeVersion", "not followed"),
+    "of what is looked up": ('if lookup "v1" "Pod" "" ""', "not followed"),
+}
+MORE = "on: true\noff: no\nstage: prod\nthree: 3\nzero: 0\nlist: [1]\n"
+
+
+@pytest.mark.parametrize(("condition", "why"), CONDITIONS.values(), ids=CONDITIONS)
+def test_what_stands_under_a_condition_is_deployed_where_that_holds(
+    condition: str, why: str
+) -> None:
+    found = deployed(
+        chart(f"{{{{- {condition} }}}}\n{MAIN}\n{{{{- end }}}}\n")
+        | {f"{CHART}values.yaml": VALUES + MORE}
+    )
+    assert why in found if why else not isinstance(found, str), found
+
+
+def under(*branches: str) -> str:
+    """A template of several branches, of which the last may be the else."""
+    return "\n".join(branches) + "\n{{ end }}\n"
+
+
+BRANCHES = {
+    "the first": (under("{{ if .Values.on }}", MAIN, "{{ else }}", OTHER), ""),
+    "the second": (under("{{ if .Values.off }}", OTHER, "{{ else if .Values.on }}", MAIN), ""),
+    "the last": (under("{{ if .Values.off }}", OTHER, "{{ else }}", MAIN), ""),
+    "the last of a list": (under("{{ range .Values.none }}", OTHER, "{{ else }}", MAIN), ""),
+    "not the last": (
+        under("{{ if .Values.on }}", OTHER, "{{ else }}", MAIN),
+        "it changes nothing",
+    ),
+    "not the second": (
+        under("{{ if .Values.on }}", OTHER, "{{ else with .Values.list }}", MAIN),
+        "it changes nothing",
+    ),
+    "not the second of three": (
+        under("{{ if .x }}", OTHER, "{{ else if .Values.off }}", MAIN, "{{ else }}", OTHER),
+        "it changes nothing",
+    ),
+    "in doubt": (under("{{ if .x }}", OTHER, "{{ else }}", MAIN), "not followed (if .x)"),
+    "in doubt between": (
+        under("{{ if .Values.off }}", OTHER, "{{ else if .x }}", OTHER, "{{ else }}", MAIN),
+        "not followed (else if .x)",
+    ),
+    "in doubt in the end": (
+        under("{{ if .x }}", OTHER, "{{ else if .Values.on }}", OTHER, "{{ else }}", MAIN),
+        "it changes nothing",
+    ),
+    "a block that does not end its text": ('{{ if eq "a }}\n' + READS, "blocks that are not read"),
+    "an end too many": ("{{ end }}{{ else }}\n" + READS, ""),
+    "too deep": ("{{ if .Values.on }}" * 200 + "\n" + READS, "blocks that are too deep"),
+    "a helper that nothing includes": (
+        '{{ define "x" }}{{ .Values.image.repository }}:{{ .Values.image.tag }}-x{{ end }}\n'
+        + READS,
+        "",
+    ),
+    "a helper that is included in vain": (
+        f'{{{{ define "x" }}}}\n{READS}{{{{ end }}}}\n'
+        + under("{{ if .Values.off }}", '{{ include "x" . }}'),
+        "it changes nothing",
+    ),
+    "two helpers of one name": (
+        (
+            f'{{{{ define "x" }}}}\n{READS}{{{{ end }}}}\n'
+            f'{{{{ define "x" }}}}\n{OTHERS}{{{{ end }}}}\n'
+            '{{ include "x" . }}\n'
+        ),
+        "makes another text of it",
+    ),
+    "asked for alone": ("{{ if .Values.image.tag }}\n" + OTHER, "it changes nothing"),
+}
+
+
+@pytest.mark.parametrize(("template", "why"), BRANCHES.values(), ids=BRANCHES)
+def test_of_branches_that_is_deployed_which_is_made(template: str, why: str) -> None:
+    found = deployed(chart(template) | {f"{CHART}values.yaml": VALUES + MORE})
+    assert why in found if why else not isinstance(found, str), found
+
+
+MADE = {
+    "cut before it is written": ("{{ $t := .Values.image.tag | trunc 9 }}\n", "another text"),
+    "set in the values": ('{{ $_ := set .Values.image "tag" "9" }}\n', "another text"),
+    "merged into all": ("{{ $v := merge .Values.prod .Values }}\n", "another text"),
+    "set anew": (
+        "{{ $t := .Values.image.tag }}\n{{ $t = .Chart.AppVersion }}\n",
+        "sets $t anew",
+    ),
+    "a variable of something else": ("{{ $t := .Values.stage | trunc 9 }}\n", ""),
+}
+
+
+@pytest.mark.parametrize(("before", "why"), MADE.values(), ids=MADE)
+def test_what_is_changed_before_it_is_written_is_not_deployed(before: str, why: str) -> None:
+    found = deployed(chart(before + READS) | {f"{CHART}values.yaml": VALUES + MORE})
+    assert why in found if why else not isinstance(found, str), found
+
+
+SHARED = {
+    "of another name": ('image: "acme/migrate:{{ .Values.image.tag }}"\n', "acme/migrate"),
+    "of another value's name": (
+        "image: {{ .Values.job.repository }}:{{ .Values.image.tag }}\n",
+        "acme/job",
+    ),
+    "of its own name": ('image: "docker.io/acme/cart:{{ .Values.image.tag }}"\n', ""),
+    "of a name that is not set": (
+        "image: {{ .Values.none.repository }}:{{ .Values.image.tag }}\n",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "name"), SHARED.values(), ids=SHARED)
+def test_a_tag_that_is_another_images_too_is_not_deployed(line: str, name: str) -> None:
+    more = "job: {repository: acme/job}\nnone: {}\n"
+    found = deployed(chart(READS + line) | {f"{CHART}values.yaml": VALUES + more})
+    if name:
+        assert f"makes an image of {name} of it, too" in found
+    else:
+        assert not isinstance(found, str), found
+
+
+def test_a_chart_that_computes_with_the_tag_gets_no_digest() -> None:
+    template = '{{ if semverCompare ">=2" .Values.image.tag }}\na: b\n{{ end }}\n' + READS
+    assert "no digest can stand there: the chart computes with the tag" in deployed(chart(template))
+
+
+def test_what_the_tag_is_written_to_beside_the_image_is_said() -> None:
+    [field] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
+    text = 'annotations:\n  v: "{{ .Values.image.tag }}"\n' + READS
+    said = [*Templates({f"{CHART}templates/d.yaml": text.encode()}).warnings("charts/cart", field)]
+    place = "charts/cart/templates/d.yaml:2"
+    assert said == [f"the chart writes its tag to what is no image, too: {place}"]
+
+
+def test_templates_that_include_each_other_without_end_get_no_digest() -> None:
+    names = range(200)
+    every = "".join(f'{{{{ include "x{n}" . }}}}' for n in names)
+    text = "".join(f'{{{{ define "x{n}" }}}}{every}{{{{ end }}}}\n' for n in names)
+    assert "no digest" in deployed(chart(f'{text}labels: {{{{ include "x0" . }}}}\n{READS}'))
+
+
+SWITCHED = {
+    "by its condition": ("condition: 'a.b, shop.on'", "shop: {on: false, "),
+    "by a tag": ("tags: [front]", "tags: {front: false}\nshop: {"),
+}
+TAKES = "dependencies: [{name: shop, %s}]\n"
+
+
+@pytest.mark.parametrize(("said", "values"), SWITCHED.values(), ids=SWITCHED)
+def test_a_chart_that_is_switched_off_runs_nothing(said: str, values: str) -> None:
+    files = umbrella(READS, TAKES % said)
+    given = values + VALUES.strip() + "}\nglobal: {region: eu}\n"
+    found = deployed(files | {f"{CHART}values.yaml": given})
+    files = chart("a: b\n") | files | {f"{CHART}values.yaml": given}
+    files["clusters/r.yaml"] = release("ours", "  values: {more: 1}\n")
+    assert not isinstance(found, str), found  # nobody is known to install it
+    assert "its condition or its tags switch it off" in deployed(files)
+    on = {f"{CHART}values.yaml": given.replace("false", "true")}
+    assert not isinstance(deployed(files | on), str)
+
+
+IMPORTED = {
+    "whole": ("[data]", True),
+    "over the image": ("[{child: a, parent: image}]", True),
+    "over something else": ("[{child: a, parent: other}]", False),
+}
+
+
+@pytest.mark.parametrize(("listed", "counts"), IMPORTED.values(), ids=IMPORTED)
+def test_values_that_a_chart_below_may_put_others_over_are_not_deployed(
+    listed: str, *, counts: bool
+) -> None:
+    declared = f"dependencies: [{{name: far, repository: 'oci://x', import-values: {listed}}}]\n"
+    files = chart(READS) | {f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{declared}"}
+    found = deployed(files)
+    assert ("import-values: values of far" in found) if counts else not isinstance(found, str)

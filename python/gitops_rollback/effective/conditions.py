@@ -1,0 +1,288 @@
+"""Which parts of a chart's template count, by the conditions that they stand in. Pure.
+
+`{{ if .Values.enabled }}` is judged by the values that the chart gets (pkg.go.dev/text/template):
+what is surely not made is taken out, and what stands under a condition that is not followed is in
+doubt.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.tree import entries, is_null
+from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.manifest.document import items_of
+from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORDS = r"\{\{-?\s*(?P<word>if|with|range|define|block|else|end)\b"
+_BEGIN = regex(_WORDS)
+_BLOCK = regex(rf"{_WORDS}(?P<rest>(?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{{}}\"`])*)\}}\}}")
+_NAME = regex(r"\s*[\"`]([^\"`]+)[\"`]")
+_ELSE = regex(r"\s*(?:if|with)\b(?P<rest>.*)", re.DOTALL)
+_SET = regex(r"\s*\$\w+\s*(?:,\s*\$\w+\s*)?:?=")
+_TOKEN = regex(r"[()|]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[^\s()|\"`]+")
+_PATH = regex(r"\$?\.Values((?:\.[\w-]+)*)")
+_FIELD = regex(r"(?:\$\w*)?(?:\.[\w-]+)+")
+# Conditions on these tell how an image is written, and both ways are looked at.
+_OF_IMAGES = frozenset((*NAME_KEYS, *TAG_KEYS, "registry", "digest", "global", "imageRegistry"))
+_PLAIN_WORDS = frozenset({"and", "or", "not", "empty", "(", ")"})
+_BOOLS = {"true": True, "yes": True, "on": True, "y": True}
+_DEEPEST = 100  # blocks within each other
+_ZERO = regex(r"[-+]?0*\.?0*")
+
+
+class _NotKnownError(Exception):
+    """Raised for a condition that is not followed."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What counts of a template: all of it line by line, and what it says where.
+
+    `top` is what stands in no definition, `defined` the texts of these by their names, `owners` the
+    definition that a line stands in; `doubts` are the conditions of lines that are not followed.
+    """
+
+    text: str
+    top: str
+    defined: dict[str, str] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
+    doubts: dict[int, str] = field(default_factory=dict)
+
+
+class State(Enum):
+    """Whether what stands under a condition is made; `EITHER` where both ways are looked at."""
+
+    MADE = "made"
+    NOT_MADE = "not made"
+    EITHER = "either"
+    DOUBT = "in doubt"
+
+
+class _Frame:
+    """A block that is open: whether it is made, and whether something of it was before."""
+
+    def __init__(self, state: State, *, title: str = "", name: str = "") -> None:
+        self.title, self.name = title, name
+        self.state = self._taken = state
+
+    def turn(self, state: State, title: str) -> None:
+        """Go on with an `else`, which is made where nothing before it was."""
+        taken = self._taken
+        maybe = State.DOUBT if State.DOUBT in (taken, state) else State.EITHER
+        if state is State.DOUBT:
+            self.title = title
+        if taken is State.MADE or state is State.NOT_MADE:
+            self.state = State.NOT_MADE
+        else:
+            self.state = state if taken is State.NOT_MADE else maybe
+        if State.MADE in (taken, state):
+            self._taken = State.MADE
+        elif state is not State.NOT_MADE:
+            self._taken = maybe
+
+
+def parts_of(text: str, values: yaml.Node | None) -> Parts:
+    """Return what counts of a template; without values all of it may."""
+    out: list[str] = []
+    top: list[str] = []
+    made = Parts("", "")
+    frames: list[_Frame] = []
+    position, line = 0, 1
+    blocks = [*_BLOCK.finditer(text)]
+    if len(blocks) != sum(1 for _begin in _BEGIN.finditer(text)):
+        return _in_doubt(text, "blocks that are not read")
+    for found in (*blocks, None):
+        end = found.start() if found is not None else len(text)
+        piece, position = text[position:end], found.end() if found is not None else end
+        word = found[0] if found is not None and found["word"] not in ("else", "end") else ""
+        is_dead = any(one.state is State.NOT_MADE for one in frames)
+        kept = "\n" * piece.count("\n") if is_dead else piece
+        owner = next((one.name for one in frames if one.name), "")
+        if not is_dead:
+            _note(made, frames, line, line + piece.count("\n"), owner)
+        line += piece.count("\n")
+        shown = kept + ("\n" * word.count("\n") if is_dead else word)
+        out.append(shown)
+        if owner:
+            made.defined[owner] = made.defined.get(owner, "") + shown
+        else:
+            top.append(shown)
+        if found is not None:
+            out.append("\n" * found[0].count("\n") if not word else "")
+            if len(frames) > _DEEPEST:
+                return _in_doubt(text, "blocks that are too deep")
+            _step(frames, found, values)
+            line += found[0].count("\n")
+    return Parts("".join(out), "".join(top), made.defined, made.owners, made.doubts)
+
+
+def _in_doubt(text: str, why: str) -> Parts:
+    return Parts(text, text, doubts=dict.fromkeys(range(1, text.count("\n") + 2), why))
+
+
+def _note(made: Parts, frames: list[_Frame], first: int, last: int, owner: str) -> None:
+    """Note of some lines in which definition they stand, and under what that is not followed."""
+    for number in range(first, last + 1):
+        if owner:
+            made.owners[number] = owner
+        guard = next((one for one in frames if one.state is State.DOUBT), None)
+        if guard is not None:
+            made.doubts.setdefault(number, guard.title)
+
+
+def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) -> None:
+    """Open a block, turn to its other side, or close it."""
+    word, rest = found["word"], found["rest"].strip("- \t\n")
+    if word == "end":
+        del frames[-1:]
+    elif word == "else":
+        again = _ELSE.fullmatch(rest)
+        if frames:
+            state = _state(again["rest"], values) if again is not None else State.MADE
+            frames[-1].turn(state, f"else {rest}")
+    elif word == "block":  # which is made where it stands
+        frames.append(_Frame(State.MADE))
+    elif word == "define":
+        name = _NAME.match(rest)
+        frames.append(_Frame(State.MADE, name=name[1] if name is not None else "?"))
+    else:
+        state = _state(rest, values)
+        if word == "range" and state is State.DOUBT:  # what it goes over is looked for elsewhere
+            state = State.EITHER
+        frames.append(_Frame(state, title=f"{word} {rest}"))
+
+
+def _state(condition: str, values: yaml.Node | None) -> State:
+    text = _SET.sub("", condition.strip(), count=1)
+    state = holds(text, values) if values is not None else None
+    if state is not None:
+        return State.MADE if state else State.NOT_MADE
+    return State.EITHER if values is None or _is_of_image(text) else State.DOUBT
+
+
+def _is_of_image(text: str) -> bool:
+    """Tell whether a condition asks for nothing but parts of an image."""
+    tokens = _TOKEN.findall(text)
+    fields = [one for one in tokens if _FIELD.fullmatch(one)]
+    keys = (one.rpartition(".")[2] for one in fields)
+    is_plain = all(one in _PLAIN_WORDS or one in fields for one in tokens)
+    return bool(fields) and is_plain and all(key in _OF_IMAGES for key in keys)
+
+
+def holds(condition: str, values: yaml.Node | None) -> bool | None:
+    """Tell whether a condition holds for some values; None where that is not followed."""
+    tokens = _TOKEN.findall(condition)[::-1]
+    try:
+        value = _pipeline(tokens, values)
+    except _NotKnownError:
+        return None
+    return bool(value) if not tokens else None
+
+
+def _pipeline(tokens: list[str], values: yaml.Node | None) -> object:
+    value = _command(tokens, values, [])
+    while tokens[-1:] == ["|"]:
+        tokens.pop()
+        value = _command(tokens, values, [value])
+    return value
+
+
+def _command(tokens: list[str], values: yaml.Node | None, piped: list[object]) -> object:
+    """Read a function with what it is given, or one value."""
+    function = _FUNCTIONS.get(tokens[-1]) if tokens else None
+    if function is None:
+        if piped:
+            raise _NotKnownError
+        return _operand(tokens, values)
+    tokens.pop()
+    given = []
+    while tokens and tokens[-1] not in (")", "|"):
+        given.append(_operand(tokens, values))
+    try:
+        return function(*given, *piped)
+    except (TypeError, IndexError) as error:
+        raise _NotKnownError from error
+
+
+def _operand(tokens: list[str], values: yaml.Node | None) -> object:
+    if not tokens:
+        raise _NotKnownError
+    token = tokens.pop()
+    path = _PATH.fullmatch(token)
+    if path is not None:
+        return _value(values, path[1].split(".")[1:])
+    if token == "(":  # noqa: S105 - no password
+        value = _pipeline(tokens, values)
+        if tokens[-1:] != [")"]:
+            raise _NotKnownError
+        tokens.pop()
+        return value
+    if token[0] in '"`' and "\\" not in token:
+        return token[1:-1]
+    if token in ("true", "false"):
+        return token == "true"  # noqa: S105 - no password
+    raise _NotKnownError
+
+
+def _value(values: yaml.Node | None, keys: list[str]) -> object:
+    """Return what stands below some keys; an object that is not there has none."""
+    node = values
+    for key in keys:
+        if not isinstance(node, yaml.MappingNode):
+            raise _NotKnownError
+        node = entries(node).get(key)
+    if node is None or is_null(node):
+        return None
+    if not isinstance(node, yaml.ScalarNode):
+        return entries(node) or items_of(node)
+    kind, text = node.tag.rpartition(":")[2], str(node.value)
+    if kind == "bool":
+        return _BOOLS.get(text.lower(), False)
+    if kind in ("int", "float"):
+        return 0 if _ZERO.fullmatch(text) else 1.5  # which number it is, is not compared
+    return text
+
+
+def _equal(one: object, *others: object) -> bool:
+    if any(type(one) is not type(other) or not isinstance(one, str | bool) for other in others):
+        raise _NotKnownError
+    return one in others
+
+
+def _one_of(*given: object) -> object:
+    return next((one for one in given if one), given[-1])
+
+
+def _all_of(*given: object) -> object:
+    return next((one for one in given if not one), given[-1])
+
+
+def _negated(value: object) -> bool:
+    return not value
+
+
+def _differs(one: object, other: object) -> bool:
+    return not _equal(one, other)
+
+
+def _or_else(other: object, value: object) -> object:
+    return value or other
+
+
+_FUNCTIONS: dict[str, Callable[..., object]] = {
+    "and": _all_of,
+    "or": _one_of,
+    "not": _negated,
+    "empty": _negated,
+    "eq": _equal,
+    "ne": _differs,
+    "default": _or_else,
+}
