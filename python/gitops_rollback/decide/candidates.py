@@ -34,6 +34,7 @@ _MOST_BUILDS = 5  # that a hint names
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
 MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
+PINNED = "only its tag is known, which runs with a digest now: it leads to no other image that ran"
 
 
 def record_of(event: Event) -> NeedRecord:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.candidates import MUTABLE
+from gitops_rollback.decide.candidates import MUTABLE, PINNED
 from gitops_rollback.decide.holds import why_bad
-from gitops_rollback.image import same, same_reference
+from gitops_rollback.image import may_be, same, same_reference
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.records import MissingRecord
@@ -111,7 +111,18 @@ def with_check(candidate: Candidate, check: Check, account: Account) -> Candidat
         return candidate.refused("gone", check.message)
     if same(resolved, account.facts.running):
         return candidate.refused(RUNNING, "it has the digest that runs now")
+    if _is_pinned_since(candidate.image, account) and not account.accepts("mutable-tag"):
+        return candidate.refused("mutable-tag", PINNED)
     return refused_if_bad(candidate, resolved, account)
+
+
+def _is_pinned_since(image: ImageReference, account: Account) -> bool:
+    """Tell whether only an image's tag is known, and that tag runs, with a digest of its own.
+
+    It may be the same image, or one that the tag no longer leads to: back is neither.
+    """
+    running = account.facts.running
+    return image.digest is None and running.digest is not None and may_be(image, running)
 
 
 def with_platforms(candidate: Candidate, platforms: Platforms, account: Account) -> Candidate:
