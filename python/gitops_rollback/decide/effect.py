@@ -30,7 +30,8 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.edit import rewritten
-from gitops_rollback.manifest.kustomize import may_copy
+from gitops_rollback.manifest.image_field import CONTAINER
+from gitops_rollback.manifest.kustomize import may_copy, may_rename
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
@@ -215,19 +216,41 @@ def _found_together(
 ) -> list[tuple[Finding, ...] | None]:
     found = asked[0][1].found
     before = found.manifests
-    if any(may_copy(one) for one in before.kustomizations.values()):
-        return [None] * len(asked)  # an image may be made of what several services edit
+    judged = [
+        place for place, (need, _at) in enumerate(asked) if not _is_copied(before, need.edits)
+    ]
 
     def after(places: Sequence[int]) -> Effect | None:
-        edits = [edit for place in places for edit in asked[place][0].edits]
+        edits = [edit for place in places for edit in asked[judged[place]][0].edits]
         try:
             files = edited(before.files, edits)
         except ManifestError:  # of one of them, whoever judges that alone is told
             return None
         return found.effective_in(before.with_files(files)).effect
 
-    meant = [{key: need.image for key, _value in need.written} for need, _at in asked]
-    return judge_each(found.effective_in(before).effect, after, meant)
+    meant = [
+        {key: asked[place][0].image for key, _value in asked[place][0].written} for place in judged
+    ]
+    told = judge_each(found.effective_in(before).effect, after, meant)
+    by_place = dict(zip(judged, told, strict=True))
+    return [by_place.get(place) for place in range(len(asked))]
+
+
+def _is_copied(before: Manifests, edits: Iterable[FieldEdit]) -> bool:
+    """Tell whether a part of what edits write may get into the images of others, too.
+
+    Together with theirs such an edit could look as if each did what it means by itself.
+    """
+    listed = before.kustomizations.values()
+    copying = [one for one in listed if one.copies]
+    renames = any(may_rename(one) for one in listed)
+    return any(
+        edit.field.form != CONTAINER
+        or edit.field.users > 1
+        or may_copy(one, edit.field.kind, None if renames else edit.field.name)
+        for one in copying
+        for edit in edits
+    )
 
 
 def findings_of(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.image_field import Place
@@ -34,6 +34,9 @@ FIELDS = frozenset(_WORDS.split())
 _RESOURCES = ("resources", "bases")
 _IMAGES = ("images", "imageTags")
 _SUFFIXES = (".yaml", ".yml", ".json")
+
+# By which objects get another name or kind, or are chosen by another text than their name.
+_RENAMES = regex(r"allow(?:Name|Kind)Change|\[(?!name=)[^\]\n]*=")
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,11 @@ class Kustomization:
         return 1
 
     @property
+    def copies(self) -> bool:
+        """Whether it may write a part of one object's text into another's."""
+        return bool(self.transformers) or lookup(self.root, "replacements") is not None
+
+    @property
     def references(self) -> tuple[str, ...]:
         """All it takes from the repository: resources, components, files of patches and more."""
         listed = (*self.replacements, *self.transformers, *self.generators, *self.configurations)
@@ -180,9 +188,30 @@ def is_kustomization(path: str) -> bool:
     return posixpath.basename(path) in KUSTOMIZATION_NAMES
 
 
-def may_copy(one: Kustomization) -> bool:
-    """Tell whether a kustomization may write a part of one object's text into another's."""
-    return bool(one.transformers) or lookup(one.root, "replacements") is not None
+def may_copy(one: Kustomization, kind: str, name: str | None) -> bool:
+    """Tell whether a kustomization may write a part of the text of some object into another's.
+
+    `name` is None where the object may be called otherwise by then. The source of a replacement is
+    named, by no pattern (api/types/replacement.go); one that stands in a file is not looked at.
+    """
+    listed = lookup(one.root, "replacements")
+    if one.transformers or not isinstance(listed, yaml.SequenceNode):
+        return one.copies
+    for item in items_of(listed):
+        source = lookup(item, "source")
+        is_kind = text_of(lookup(source, "kind")) in (None, "", kind)
+        if is_kind and (name is None or text_of(lookup(source, "name")) in (None, "", name)):
+            return True
+    return False
+
+
+def may_rename(one: Kustomization) -> bool:
+    """Tell whether objects may be called otherwise, or of another kind, once a kustomization did.
+
+    So it is told, too, where what is copied is chosen by a text that an edit may change.
+    """
+    says_so = bool(one.prefix or one.suffix or one.transformers)
+    return says_so or _RENAMES.search(one.file.text) is not None
 
 
 def read_kustomization(file: ParsedFile) -> Kustomization:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import Mock
 
@@ -187,13 +188,13 @@ patches:
     return {**listed(), "apps/kustomization.yaml": above}
 
 
-def copying() -> dict[str, str]:
+def copying(source: str = "kind: Deployment, name: svc-3", more: str = "") -> dict[str, str]:
     """The tag of one service is written into the image of another."""
     above = f"""{KUSTOMIZATION}resources: [{", ".join(NAMES)}]
+{more}
 replacements:
-  - source: &one
-      kind: Deployment
-      name: svc-3
+  - source:
+      {source.replace(", ", chr(10) + "      ")}
       fieldPath: spec.template.spec.containers.0.image
       options: {{delimiter: ':', index: 1}}
     targets:
@@ -201,6 +202,18 @@ replacements:
         fieldPaths: [spec.template.spec.containers.0.image]
         options: {{delimiter: ':', index: 1}}
 """
+    return {**listed(), "apps/kustomization.yaml": above}
+
+
+def in_a_file() -> dict[str, str]:
+    """What is copied is told by another file."""
+    above = f"{KUSTOMIZATION}resources: [{', '.join(NAMES)}]\nreplacements: [{{path: copy.yaml}}]\n"
+    return {**listed(), "apps/kustomization.yaml": above, "apps/copy.yaml": "targets: []\n"}
+
+
+def in_no_list() -> dict[str, str]:
+    """What is copied stands where kustomize takes none."""
+    above = f"{KUSTOMIZATION}resources: [{', '.join(NAMES)}]\nreplacements: {{source: {{}}}}\n"
     return {**listed(), "apps/kustomization.yaml": above}
 
 
@@ -228,7 +241,21 @@ def asked(files: dict[str, str]) -> list[tuple[NeedFindings, ServiceAtTip]]:
         pytest.param(listed, 1, 0, id="one folder of Flux"),
         pytest.param(entered, 1, 0, id="entries of one overlay"),
         pytest.param(failing, 6, 1, id="one that the build fails on"),
-        pytest.param(copying, 0, 11, id="a tag that is copied"),
+        pytest.param(copying, 1, 1, id="a tag that is copied"),
+        pytest.param(
+            partial(copying, more="namePrefix: x-"), 0, 11, id="of what may be called otherwise"
+        ),
+        pytest.param(partial(copying, "name: svc-3"), 1, 1, id="of any kind"),
+        pytest.param(partial(copying, "kind: Deployment"), 0, 12, id="of any name"),
+        pytest.param(partial(copying, "kind: ConfigMap, name: svc-3"), 1, 0, id="of no workload"),
+        pytest.param(
+            partial(copying, more="patches: [{path: svc-0, options: {allowNameChange: true}}]"),
+            0,
+            11,
+            id="where a patch renames",
+        ),
+        pytest.param(in_a_file, 0, 12, id="as a file tells"),
+        pytest.param(in_no_list, 0, 12, id="in no list"),
     ],
 )
 def test_what_many_edits_do_is_computed_once_for_all_and_is_what_each_does_alone(
