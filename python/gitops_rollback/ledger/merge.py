@@ -11,6 +11,7 @@ what replaced what: so going back often loses no image.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, replace
@@ -311,12 +312,11 @@ def _proven(event: Event, stored: StoredRecord) -> Event:
 
 def _with_clocks(events: Sequence[Event]) -> list[Event]:
     """Say where an event is dated before the one that it follows."""
-    marked: list[Event] = []
-    for event, before in zip(events, [*events[1:], None], strict=True):
-        earlier = before is not None and event.at and before.at and event.at < before.at
-        conflict = f"dated before what it follows ({before.at})" if before and earlier else ""
-        added = (conflict,) if conflict else ()
-        marked.append(replace(event, conflicts=(*event.conflicts, *added)))
+    marked = list(events)
+    for place, (event, before) in enumerate(pairwise(events)):
+        if event.at and before.at and event.at < before.at:
+            conflict = f"dated before what it follows ({before.at})"
+            marked[place] = replace(event, conflicts=(*event.conflicts, conflict))
     return marked
 
 

@@ -62,6 +62,11 @@ def account(
     return merge(image(running), told, commits, archived, named or {})
 
 
+def test_of_what_no_source_tells_of_there_is_no_account() -> None:
+    """As in a long history in whose newest commits nobody changed the file."""
+    assert account("1") == Ledger(())
+
+
 def lines(ledger: Ledger) -> list[str]:
     """`deploy 1>2 artifact git` for each event, newest first."""
     return [
