@@ -107,9 +107,9 @@ def carry_out(
     first: dict[str, FirstTry] = {}
     filed: dict[str, StoredRecord] = {}
     lost = 0
-    committer.begin(tip.branch)
     while True:
         began = time.monotonic()
+        committer.begin(tip.branch)
         snapshot = read(tip)
         with session.watch.phase("decide"):
             looker = session.looker(committer.repository, snapshot)

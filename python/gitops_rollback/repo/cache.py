@@ -52,7 +52,7 @@ _RUN = ".run-"
 class Cache:
     """One repository's part of a cache directory, as one run uses it.
 
-    `folder` is this run's own, `place` is for all. Nothing here raises for a cache that cannot be
+    `own` is this run's folder, `place` is for all. Nothing here raises for a cache that cannot be
     used: it is said in the log, and the run goes on without.
     """
 
@@ -61,8 +61,7 @@ class Cache:
         self._url = url
         self._directory = directory
         self.place = directory / f"{name}.git"
-        self._own = own_folder(directory, f"{name}{_RUN}")
-        self.folder = self._own.path
+        self.own = own_folder(directory, f"{name}{_RUN}")
         self._cut_off: frozenset[bytes] = frozenset()  # the boundary that was taken
 
     def take(self, repository: Path) -> dict[str, str]:
@@ -93,11 +92,10 @@ class Cache:
     def drop(self) -> None:
         """Throw the cached repository away."""
         with suppress(OSError):
-            self.place.rename(self.folder / "dropped")
+            self.place.rename(self.own.path / "dropped")
 
-    def close(self) -> None:
-        """Remove this run's folder, what killed runs left, and what was not used for long."""
-        self._own.end()
+    def sweep(self) -> None:
+        """Remove what killed runs left, and what was not used for long."""
         with suppress(OSError):
             for path in self._directory.iterdir():
                 if _RUN in path.name:
@@ -156,7 +154,7 @@ class Cache:
         self._replace(PACKED_REFS, render_tips(tips).encode())
 
     def _replace(self, name: str, data: bytes) -> None:
-        temporary = self.folder / name
+        temporary = self.own.path / name
         temporary.write_bytes(data)
         temporary.replace(self.place / name)
 

@@ -55,7 +55,6 @@ _CONFIG = """\
 {extensions}[remote "{remote}"]
 \turl = "{url}"
 """
-_PARTIAL = "\tpromisor = true\n\tpartialclonefilter = blob:none\n"
 
 
 class Copy:
@@ -75,12 +74,8 @@ class Copy:
             from gitops_rollback.repo.cache import open_cache  # noqa: PLC0415 - only with --cache
 
             self._cache = open_cache(cache, self._url)
-        self._own: Own | None = None
-        if self._cache is not None:
-            self.root = self._cache.folder
-        else:
-            self._own = _own_folder()
-            self.root = self._own.path
+        self._own = self._cache.own if self._cache is not None else _own_folder()
+        self.root = self._own.path
         self.path = self.root / _DIRECTORY
         self.git = Git(self.root, url, environment, deadline)
         self.first = FirstFetch(self._url, environment)
@@ -91,14 +86,13 @@ class Copy:
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
-        if self._own is not None:
-            self._own.end()
-            sweep(self.root.parent, RUN)
-        if self._cache is None:
-            return
-        if keep and self._tips:
+        if self._cache is not None and keep and self._tips:
             self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
-        self._cache.close()
+        self._own.end()
+        if self._cache is None:
+            sweep(self.root.parent, RUN)
+        else:
+            self._cache.sweep()
 
     def take(self) -> bool:
         """Begin with what is cached, if anything is.
@@ -126,11 +120,6 @@ class Copy:
         if self._cache is not None:
             return self._cache.place.with_suffix(f".{short_of(branch)}.turn")
         return place_of("turns", f"{self._url} {branch}", self._environment)
-
-    def clear(self) -> None:
-        """Remove what is here, for a clone to come."""
-        self.git.directory = self.root
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def settle(self, tip: Tip) -> Tip:
         """Go on with what a clone of a tip has left; its settings become those of a skeleton.
@@ -162,9 +151,9 @@ class Copy:
         (self.path / PACKED_REFS).write_text(render_tips(self.cached), encoding="utf-8")
         return self.know(tip)
 
-    def is_fresh(self, branch: str) -> bool:
-        """Tell whether a branch is cached, and was not asked for in this run."""
-        return branch in self.cached and branch not in self._tips
+    def knows(self, branch: str) -> bool:
+        """Tell whether a branch was asked for in this run."""
+        return branch in self._tips
 
     def run(
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
@@ -326,7 +315,7 @@ def write_config(repository: Path, url: str, tip: str) -> None:
 def make_partial(repository: Path) -> None:
     """Let git know of a new skeleton, whoever calls it, that its objects may be missing."""
     with (repository / CONFIG).open("a", encoding="utf-8") as config:
-        config.write(_PARTIAL)
+        config.write("\tpromisor = true\n\tpartialclonefilter = blob:none\n")
 
 
 def render_tips(tips: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ gitremote-helpers): it asks, waits, and is told then. What became of the push is
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https")
 # What `git push` would make of the address, or of the push, by people's settings.
 _OWN_WAYS = ("insteadof", "pushinsteadof", "push.gpgsign")
-_SHA1_LENGTH = 40  # of another format the transport would have to be told
 # What git finds out by itself, from what the server has: it sends nothing then.
 _FOUND_HERE = (
     "stale info", "fetch first", "non-fast forward", "needs force", "already exists",
@@ -40,19 +40,8 @@ def begin(git: Git, url: str) -> subprocess.Popen[bytes] | None:
     running = git.start(f"remote-{scheme}", REMOTE, url)
     if running.stdin is not None:
         with suppress(BrokenPipeError):  # it has ended: then `git push` is asked
-            running.stdin.write(b"list for-push\n")
-            running.stdin.flush()
+            os.write(running.stdin.fileno(), b"option object-format true\nlist for-push\n")
     return running
-
-
-def serves(running: subprocess.Popen[bytes] | None, commit: str, expected: str | None) -> bool:
-    """Tell whether what was begun still waits, and can be told of such a push."""
-    return (
-        running is not None
-        and running.poll() is None
-        and expected is not None
-        and len(commit) == _SHA1_LENGTH
-    )
 
 
 def finish(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know_address
 from gitops_rollback.repo.messages import explain_settings
 from gitops_rollback.repo.process import not_started, without_foreign_variables
+from gitops_rollback.repo.talk import TooMuchError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
 _LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
+_PATIENCE = 60.0  # seconds of a git that asks no server
+_MOST = 1_000_000  # bytes that it says
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -146,11 +148,11 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
-    done = _run(directory, environment, *arguments)
-    unread = explain_settings(done.stderr) if done is not None and done.returncode else None
+    code, stdout, stderr = _run(directory, environment, *arguments) or (1, "", "")
+    unread = explain_settings(stderr) if code else None
     if unread is not None:
         raise unread
-    return done.stdout.strip() if done is not None and done.returncode == 0 else None
+    return None if code else stdout
 
 
 def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
@@ -158,8 +160,8 @@ def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
 
     In a container the work tree often belongs to another user, which git does not trust.
     """
-    done = _run(directory, environment, "rev-parse", "--git-dir")
-    said = done.stderr.strip().removeprefix("fatal: ") if done is not None else ""
+    _code, _stdout, stderr = _run(directory, environment, "rev-parse", "--git-dir") or (1, "", "")
+    said = stderr.strip().removeprefix("fatal: ")
     if not said or said.startswith("not a git repository"):
         return ""
     return f": {one_line(said, _LONGEST_COMPLAINT)}"
@@ -173,24 +175,26 @@ def _others(directory: Path, environment: Mapping[str, str]) -> str:
 
 def _run(
     directory: Path, environment: Mapping[str, str], *arguments: str
-) -> subprocess.CompletedProcess[str] | None:
+) -> tuple[int, str, str] | None:
+    """Return the exit code of git and what it says; None where it cannot be run in a folder."""
+    command = ["git", "-c", "safe.bareRepository=all", *arguments]
+    variables = {**without_foreign_variables(environment), "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            ["git", "-c", "safe.bareRepository=all", *arguments],
-            cwd=directory,
-            env={**without_foreign_variables(environment), "LC_ALL": "C"},
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="surrogateescape",  # paths and names need not be UTF-8
-        )
+        code, said = ask(command, b"", variables, seconds=_PATIENCE, most=_MOST, folder=directory)
     except (NotADirectoryError, PermissionError):
         return None
+    except (TimeoutError, TooMuchError) as error:
+        raise RepositoryError(
+            f"git {arguments[0]} in {directory} did not come to its end",
+            "look at the disk that it is on, and at its configuration (git config --list)",
+        ) from error
     except OSError as error:
         raise not_started(arguments[0], error) from error
-    if done.returncode < 0:
+    if code < 0:
         raise RepositoryError(
-            f"git {arguments[0]} was ended by signal {-done.returncode}",
+            f"git {arguments[0]} was ended by signal {-code}",
             "nothing was pushed: look at the memory of this machine, then run this again",
         )
-    return done
+    # paths and names need not be UTF-8
+    stdout, stderr = (words.decode(errors="surrogateescape") for words in said)
+    return code, stdout.strip(), stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.alarm import seen_through
@@ -104,9 +105,9 @@ class Remote:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for running in (self._beginning, self._early):
-            if running is not None:
-                stop(running)
+        self._end_early()
+        if self._beginning is not None:
+            stop(self._beginning)
         # A signal ends the run at once; an error does not spoil what was fetched before it.
         self._copy.close(keep=kind is None or issubclass(kind, Exception))
 
@@ -129,7 +130,8 @@ class Remote:
         return self._beginning
 
     def _begin_anew(self, branch: str | None) -> _Running:
-        self._copy.clear()
+        self._git.directory = self._copy.root
+        shutil.rmtree(self._copy.path, ignore_errors=True)
         chosen = ("--branch", branch) if branch else ()
         is_small = self._copy.first.option == SMALL
         self._commits = self._commits if is_small else 1
@@ -168,8 +170,9 @@ class Remote:
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
         check_branch(branch)
-        self._begun_push()  # it knows of an earlier tip only
-        if self._copy.is_fresh(branch):
+        if self._copy.knows(branch):
+            self._end_early()  # what it was told is older
+        elif branch in self._copy.cached:
             tip = self._end_on_cached(self._begin_on_cached(branch), branch)
             if tip is not None:
                 return tip
@@ -210,13 +213,10 @@ class Remote:
         """Let git ask ahead what each push asks first, and do not wait for it."""
         self._early = self._early or early_push.begin(self._git, self.url)
 
-    def _begun_push(self, commit: str = "", expected: str | None = None) -> _Running | None:
-        """Return what was begun if it can push a commit; else it is ended."""
-        early, self._early = self._early, None
-        if early is None or early_push.serves(early, commit, expected):
-            return early
-        stop(early)
-        return None
+    def _end_early(self) -> None:
+        if self._early is not None:
+            stop(self._early)
+        self._early = None
 
     def push(self, commit: str, branch: str, expected: str | None) -> None:
         """Push a commit; raise `PushLostError` if the branch is not at the expected one.
@@ -255,9 +255,11 @@ class Remote:
     def _push(
         self, commit: str, branch: str, expected: str | None
     ) -> subprocess.CompletedProcess[bytes]:
-        early = self._begun_push(commit, expected)
-        if early is None or expected is None:
+        early = self._early
+        if early is None or early.poll() is not None or expected is None:
+            self._end_early()
             return self._git.run(*self._swap(commit, branch, expected))
+        self._early = None
         return early_push.finish(self._git, early, commit, f"refs/heads/{branch}", expected)
 
     def rehearse_push(self, tip: Tip) -> None:

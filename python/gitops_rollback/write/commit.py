@@ -97,7 +97,7 @@ class Turn:
         It is waited for as long as it goes round: not when the same run has had it for `stuck`.
         """
         try:
-            return self._wait(seconds, stuck)
+            return self.is_ours or self._wait(seconds, stuck)
         except OSError:  # there is no place for it, or no locks are there
             return False
 
@@ -119,12 +119,6 @@ class Turn:
             unless_ours.pop_all()
             self._descriptor = descriptor
         return True
-
-    def is_free(self) -> bool:
-        """Tell whether nobody has the turn now."""
-        is_free = self.wait(0.0, 0.0)
-        self.end()
-        return is_free
 
     @property
     def is_ours(self) -> bool:
@@ -158,19 +152,19 @@ class Committer:
         self.deadline = deadline
         self.watch = watch
         self.dry_run = dry_run
-        self._turn: Turn | None = None
+        self._turns: dict[str, Turn] = {}
 
     def close(self) -> None:
         """Give on the turn, where this run has it."""
-        if self._turn is not None:
-            self._turn.end()
+        for turn in self._turns.values():
+            turn.end()
 
     def begin(self, branch: str) -> None:
-        """Let git ask ahead what each push asks first, unless a run of this machine pushes now.
+        """Take the turn if nobody has it, and let git ask ahead what each push asks first.
 
-        Then that is waited for, and what the server has is another.
+        Whoever has to wait for another run reads the branch again, and begins then.
         """
-        if self.takes_turns and not self.dry_run and Turn(self.repository.turn(branch)).is_free():
+        if self.takes_turns and not self.dry_run and self._turn_of(branch).wait(0.0, 0.0):
             self.repository.begin_push()
 
     def may_push(self, branch: str, seconds: float, *, hurries: bool = False) -> bool:
@@ -179,13 +173,16 @@ class Committer:
         Where one is about to, it is waited for, and a try to push is spared. `seconds` is how long
         the decision took. Who `hurries` waits for nobody's turn.
         """
-        if hurries or not self.takes_turns:
-            return True
-        self._turn = self._turn or Turn(self.repository.turn(branch))
-        if self._turn.is_ours or self._turn.wait(0.0, 0.0):
+        turn = self._turn_of(branch)
+        if hurries or not self.takes_turns or turn.wait(0.0, 0.0):
             return True
         _LOG.info("another run of this machine pushes to %s: it is waited for", branch)
-        return not self._turn.wait(self._time_for_another(seconds), seconds * _STUCK)
+        return not turn.wait(self._time_for_another(seconds), seconds * _STUCK)
+
+    def _turn_of(self, branch: str) -> Turn:
+        if branch not in self._turns:
+            self._turns[branch] = Turn(self.repository.turn(branch))
+        return self._turns[branch]
 
     def _time_for_another(self, seconds: float) -> float:
         return max(0.0, self.deadline.remaining - seconds)
@@ -238,10 +235,10 @@ class Committer:
             )
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
         most = self._time_for_another(seconds)
-        if self.takes_turns and not hurries:
-            self._turn = self._turn or Turn(self.repository.turn(branch))
-            if not self._turn.is_ours and self._turn.wait(most, seconds * _STUCK):
-                return
+        turn = self._turn_of(branch)
+        is_in_turn = self.takes_turns and not hurries and not turn.is_ours
+        if is_in_turn and turn.wait(most, seconds * _STUCK):
+            return
         longest = seconds if hurries else seconds * _SPREAD
         time.sleep(min(uniform(0, longest), most))  # noqa: S311 - no secret
 

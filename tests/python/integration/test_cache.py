@@ -546,7 +546,7 @@ def test_a_branch_that_others_rewrite_in_a_run_is_taken_as_it_is(warm: Cached) -
     git = shutil.which("git")
     forced = f"{git} -C {shop.bare} update-ref refs/heads/main another"
     (folder / "git").write_text(
-        f'#!/bin/sh\n[ "$1" != push ] || [ -e {folder}/once ] || '
+        f'#!/bin/sh\n[ "$1" != fast-import ] || [ -e {folder}/once ] || '
         f'{{ touch {folder}/once; {forced}; }}\nexec {git} "$@"\n'
     )
     (folder / "git").chmod(0o755)

@@ -137,13 +137,26 @@ def test_who_finds_another_run_about_to_push_waits_and_reads_the_branch_again(
 ) -> None:
     other = Turn(committer.repository.turn("main"))
     assert other.wait(LONG, LONG)
-    assert not Turn(committer.repository.turn("main")).is_free()
     with patch("gitops_rollback.write.commit.time.sleep", lambda _seconds: other.end()):
         assert not committer.may_push("main", 0.5)
     assert committer.may_push("main", 0.5), "the turn is ours now"
     committer.close()
-    assert Turn(committer.repository.turn("main")).is_free()
-    assert committer.may_push("main", 0.5), "nobody else is there"
+    with patch.object(committer.repository, "begin_push") as begin_push:
+        committer.begin("main")
+    begin_push.assert_called_once_with()
+    assert not Turn(committer.repository.turn("main")).wait(0.0, 0.0), "it was free, and is ours"
+    assert committer.may_push("main", 0.5)
+
+
+def test_who_finds_another_run_at_it_asks_nothing_ahead_of_a_push(committer: Committer) -> None:
+    other = Turn(committer.repository.turn("main"))
+    assert other.wait(LONG, LONG)
+    with patch.object(committer.repository, "begin_push") as begin_push:
+        committer.begin("main")
+        other.end()
+        committer.dry_run = True
+        committer.begin("main")
+    assert not begin_push.called
 
 
 def test_a_rollback_and_who_cannot_wait_push_beside_another_run(committer: Committer) -> None:
