@@ -473,7 +473,7 @@ def test_who_turns_a_link_to_the_directory_round_meanwhile_changes_nothing(cache
     link.symlink_to(cached.shop.root)
     assert cache is not None
     assert cache.place.parent == cached.folder.resolve()
-    cache.close()
+    cache.own.end()
 
 
 def test_a_directory_of_another_user_is_not_used(cached: Cached) -> None:
