@@ -92,13 +92,13 @@ def is_index(document: Mapping[str, object]) -> bool:
 
 def read_manifest(document: Mapping[str, object]) -> Contents:
     """Return what a manifest or an index tells of itself; the platform may be in its config."""
-    packaged = _text(document.get("annotations"), _PACKAGE_TYPE)
+    packaged = text_at(document.get("annotations"), _PACKAGE_TYPE)
     if packaged in _PACKAGES:
         return Contents(_PACKAGES[packaged])
-    built, revision = annotated_time(document), _text(document.get("annotations"), REVISION)
+    built, revision = annotated_time(document), text_at(document.get("annotations"), REVISION)
     if is_index(document):
         return replace(_read_index(document), built=built, revision=revision)
-    what = _of_types(_types_of(document), _text(document, "artifactType"))
+    what = _of_types(_types_of(document), text_at(document, "artifactType"))
     return Contents(what, config_platforms(document), built=built, revision=revision)
 
 
@@ -120,7 +120,7 @@ def _read_index(document: Mapping[str, object]) -> Contents:
         return Contents("", platforms)
     entries = document.get("manifests")
     listed = entries if isinstance(entries, list) else []
-    types = [_text(entry, "mediaType") or "" for entry in listed[:_MOST_IMAGES]]
+    types = [text_at(entry, "mediaType") or "" for entry in listed[:_MOST_IMAGES]]
     cached = any(kind.startswith(_CACHE) for kind in types)
     named = [entry for entry in listed if isinstance(entry, Mapping) and entry.get("platform")]
     if cached:
@@ -129,7 +129,7 @@ def _read_index(document: Mapping[str, object]) -> Contents:
         return Contents("an index of no image")
     if named and len(named) == len(listed):
         return Contents("an attestation")
-    kind = _text(document, "artifactType")
+    kind = text_at(document, "artifactType")
     return Contents(_of_types(["", kind], kind) if kind else "")
 
 
@@ -137,7 +137,7 @@ def _types_of(document: Mapping[str, object]) -> list[str]:
     """Return the media types of a manifest's configuration and layers."""
     layers = document.get("layers")
     entries = [document.get("config"), *(layers if isinstance(layers, list) else [])]
-    return [_text(entry, "mediaType") or "" for entry in entries[:_MOST_IMAGES]]
+    return [text_at(entry, "mediaType") or "" for entry in entries[:_MOST_IMAGES]]
 
 
 def _of_types(types: list[str], artifact: str | None) -> str:
@@ -181,19 +181,19 @@ def config_digest(document: Mapping[str, object]) -> str | None:
 
 def annotated_time(document: Mapping[str, object]) -> str | None:
     """Return the time of build that a manifest's annotations tell, if they do."""
-    return _text(document.get("annotations"), _CREATED)
+    return text_at(document.get("annotations"), _CREATED)
 
 
 def label(config: object, name: str) -> str | None:
     """Return a label of an image configuration, if it has it and it is a text."""
     inner = config.get("config") if isinstance(config, Mapping) else None
     labels = inner.get("Labels") if isinstance(inner, Mapping) else None
-    return _text(labels, name) if isinstance(labels, Mapping) else None
+    return text_at(labels, name) if isinstance(labels, Mapping) else None
 
 
 def created_time(config: object) -> str | None:
     """Return the time of build that an image configuration tells, if it does."""
-    return _text(config, "created")
+    return text_at(config, "created")
 
 
 def _images(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
@@ -205,15 +205,16 @@ def _images(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 def _platform(value: object) -> str:
     """Return `os/architecture/variant@os.version`; arm64 has but one variant, often left out."""
-    parts = [_text(value, key) for key in ("os", "architecture", "variant")]
+    parts = [text_at(value, key) for key in ("os", "architecture", "variant")]
     if parts[0] is None or parts[1] in (None, _UNKNOWN):
         return ""
     if parts[1:] == ["arm64", "v8"]:
         del parts[2]
-    version = _text(value, "os.version")
+    version = text_at(value, "os.version")
     return "/".join(part for part in parts if part) + (f"@{version}" if version else "")
 
 
-def _text(document: object, key: str) -> str | None:
+def text_at(document: object, key: str) -> str | None:
+    """Return a text of a document, if it has one there that is not empty."""
     value = document.get(key) if isinstance(document, Mapping) else None
     return value if isinstance(value, str) and value else None

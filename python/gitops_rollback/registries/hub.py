@@ -9,6 +9,7 @@ from urllib.parse import quote
 from gitops_rollback.image import is_digest, is_tag
 from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import Tag, newest_first
+from gitops_rollback.registries.contents import text_at
 from gitops_rollback.registries.failures import (
     NoHubError,
     RepositoryMissingError,
@@ -139,7 +140,7 @@ def parse_tags(results: Iterable[object]) -> list[Tag]:
     return [
         _tag(entry)
         for entry in results
-        if isinstance(entry, dict) and is_tag(_text(entry.get("name")) or "")
+        if isinstance(entry, dict) and is_tag(text_at(entry, "name") or "")
     ]
 
 
@@ -147,19 +148,19 @@ def _tag(entry: dict[str, object]) -> Tag:
     listed = entry.get("images")
     images = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     real = [item for item in images if item.get("architecture") != _UNKNOWN]
-    digest = _text(entry.get("digest"))
+    digest = text_at(entry, "digest")
     if digest is None and len(images) == 1:
-        digest = _text(images[0].get("digest"))  # answers of old: the only image is the tag's
+        digest = text_at(images[0], "digest")  # answers of old: the only image is the tag's
     size = entry.get("full_size")
     return Tag(
-        name=_text(entry["name"]) or "",
+        name=text_at(entry, "name") or "",
         digest=digest if digest and is_digest(digest) else None,
-        pushed=_text(entry.get("tag_last_pushed")),
-        updated=_text(entry.get("last_updated")),
+        pushed=text_at(entry, "tag_last_pushed"),
+        updated=text_at(entry, "last_updated"),
         size=size if isinstance(size, int) and not isinstance(size, bool) else None,
         platforms=tuple(dict.fromkeys(_platform(item) for item in real)),
         no_image=_what(entry, real, images),
-        images=tuple((_exact(item), _text(item.get("digest")) or "") for item in real),
+        images=tuple((_exact(item), text_at(item, "digest") or "") for item in real),
     )
 
 
@@ -169,25 +170,21 @@ def _what(entry: dict[str, object], real: Sequence[object], images: Sequence[obj
     `content_type` is `image`, `helm`, `plugin`, `compose`, `unrecognized` and the like. No images
     at all says nothing: since 2025 Hub leaves them out of good tags, too.
     """
-    kind = _text(entry.get("content_type"))
+    kind = text_at(entry, "content_type")
     if kind is not None and kind != "image":
         return _KINDS.get(kind, f"of the kind '{one_line(kind, 40)}'")
     return "" if real or not images else "an attestation"
 
 
 def _platform(image: dict[str, object]) -> str:
-    parts = [_text(image.get(key)) for key in ("os", "architecture", "variant")]
+    parts = [text_at(image, key) for key in ("os", "architecture", "variant")]
     # arm64 has but one variant, which is left out as often as not.
     return "/".join(part for part in parts if part).replace("arm64/v8", "arm64")
 
 
 def _exact(image: dict[str, object]) -> str:
-    version = _text(image.get("os_version"))
+    version = text_at(image, "os_version")
     return _platform(image) + (f"@{version}" if version else "")
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _holds_older(tags: list[Tag], image: ImageReference) -> bool:

@@ -30,8 +30,7 @@ from gitops_rollback.policies.judge import apply_filter, find_policies
 from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
 from gitops_rollback.query.search import search
 from gitops_rollback.registries.client import Registry
-from gitops_rollback.registries.credentials import RegistryEndpoint
-from gitops_rollback.registries.docker_config import find_login
+from gitops_rollback.registries.credentials import RegistryEndpoint, find_login
 from gitops_rollback.repo.messages import (
     explain_fetch,
     explain_local,
