@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.web.hosts import is_base_address, is_loopback, is_web_address
+from gitops_rollback.web.hosts import host_of, is_base_address, is_loopback, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Address:
         the person named with --forge-url; without TLS only where one of these says http.
         GIT_PASSWORD is of the remote's host, as git sends it.
         """
-        named = environment.get(_HOST_VARIABLES[self.kind], "")
+        named = environment.get(_HOST_VARIABLES[self.kind], "").lower().rstrip("/")
         mine = {_PUBLIC[self.kind], named.partition("://")[2] or named}
         is_mine = self.host in mine or self._is_github_cloud
         may_be_sent = self.is_safe or named == f"http://{self.host}"
@@ -97,7 +97,7 @@ class Address:
     def _belongs_to_remote(self) -> bool:
         if not self.is_named:
             return True
-        is_its = urlsplit(self.api).netloc in (self.host, f"api.{self.host}")
+        is_its = host_of(self.api) in (self.host, f"api.{self.host}")
         return is_its and (self.is_safe or self.web.startswith("http://"))
 
 
@@ -137,7 +137,7 @@ def page_of_commit(remote: str, commit: str) -> str | None:
     """
     try:
         scheme, host, path = _parts(remote)
-    except (UsageError, ValueError):
+    except UsageError:
         return None
     names = set(host.partition(":")[0].split("."))
     kind = next((name for name in (GITHUB, *_COMMITS) if name in names), None)
@@ -151,9 +151,13 @@ def page_of_commit(remote: str, commit: str) -> str | None:
 def _parts(remote: str) -> tuple[str, str, str]:
     """Return the scheme of the host's web pages, the host (with its port there), and the path."""
     if "://" in remote:
-        parts = urlsplit(remote)
+        try:
+            parts, host = urlsplit(remote), host_of(remote)
+        except ValueError as error:
+            reason = "a pull request needs a repository's address, and this one is none"
+            raise UsageError(reason, "look at the host and the port in --repository") from error
         if parts.scheme in ("http", "https"):
-            return parts.scheme, parts.netloc.rpartition("@")[2].lower(), parts.path
+            return parts.scheme, host, parts.path
         if parts.scheme != "file":
             return "https", _without_alias(parts.hostname or ""), parts.path
     elif match := _SCP.fullmatch(remote):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from time import time
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.model import one_line, whole_number
+from gitops_rollback.model import one_line
 from gitops_rollback.web.answers import retry_after
 from gitops_rollback.web.hosts import bound_to, host_of
 from gitops_rollback.web.http import Http, Manners, as_json
@@ -189,10 +188,4 @@ def _limited_until(answer: Answer, words: str) -> str | None:
     spent = answer.headers.get("X-RateLimit-Remaining") == "0"
     if answer.status != HTTPStatus.FORBIDDEN or not (spent or "rate limit" in words.lower()):
         return None
-    seconds = whole_number(answer.headers.get("Retry-After", ""))
-    reset = whole_number(answer.headers.get("X-RateLimit-Reset", ""))
-    if spent and reset is not None:
-        seconds = max(1, reset - int(time()))
-    elif seconds is None:
-        seconds = _USUAL_PAUSE
-    return f"in {seconds} s"
+    return f"in {retry_after(answer.headers) or _USUAL_PAUSE:.0f} s"

@@ -128,6 +128,7 @@ class PullRequests:
         """Read a pull request; what is none is refused."""
         found = document if isinstance(document, dict) else {}
         number, page = found.get(self._words.number), found.get(self._words.page)
+        number = None if isinstance(number, bool) else number
         if not isinstance(number, int) or not isinstance(page, str) or not is_web_address(page):
             keys = f"no {self._words.number} or no {self._words.page}"
             lacking = f"it has {keys}" if isinstance(document, dict) else "it is no pull request"
@@ -141,11 +142,13 @@ class PullRequests:
         """
         words = self._words
         if not self._is_github:
-            is_own = found.get("source_project_id") == found.get("target_project_id")
-            return is_own and [found.get(words.head), found.get(words.base)] == [head, base]
-        ends = [inner(found, end) for end in (words.head, words.base)]
-        ids = [inner(end, "repo").get("id") for end in ends]
-        return [end.get("ref") for end in ends] == [head, base] and ids[0] == ids[1]
+            ids = [found.get("source_project_id"), found.get("target_project_id")]
+            refs = [found.get(words.head), found.get(words.base)]
+        else:
+            ends = [inner(found, end) for end in (words.head, words.base)]
+            ids = [inner(end, "repo").get("id") for end in ends]
+            refs = [end.get("ref") for end in ends]
+        return refs == [head, base] and ids[0] is not None and ids[0] == ids[1]
 
 
 def _state(found: Mapping[str, Any]) -> str:

@@ -88,6 +88,8 @@ def test_a_gitlab_below_a_path_is_not_part_of_the_project() -> None:
         ("/srv/git/live.git", "github", None),
         ("file:///srv/git/live.git", "gitlab", None),
         ("https://github.com/live.git", "auto", None),
+        ("https://github.com:99999/acme/live.git", "auto", None),
+        ("https://github.com:secret/acme/live.git", "auto", None),
         ("https://github.com/acme/too/deep.git", "auto", None),
         ("https://gitlab.com/live.git", "auto", None),
         ("https://gitlab.com/acme//live.git", "auto", None),
@@ -121,6 +123,13 @@ def test_what_has_no_pull_requests_is_a_usage_error(
         (
             "https://gitlab.acme.example/acme/live.git",
             {"GITLAB_HOST": "https://gitlab.acme.example"},
+            "of-gitlab",
+        ),
+        ("https://GitHub.com:443/acme/live.git", {}, "of-github"),
+        ("https://github.com:8443/acme/live.git", {}, "of-the-remote"),
+        (
+            "https://gitlab.acme.example:443/acme/live.git",
+            {"GITLAB_HOST": "https://GitLab.acme.example/"},
             "of-gitlab",
         ),
         ("https://github.com/acme/live.git", {"GITHUB_TOKEN": ""}, "of-the-remote"),
