@@ -60,11 +60,14 @@ BASES = (
     "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "abi",
 )  # fmt: skip
 
-# What may be a version of a base, of the few whose versions are known: `alpine-3`, `-318`; Debian's
-# and Ubuntu's `-12`, `-2204`, also behind their names.
-_OF_DEBIAN = regex(r"[123]?\d|[12]\d{3}", re.ASCII)
+# What may be a version of a base, of the few whose versions are known: `alpine-3.18`, `-318`;
+# Debian's and Ubuntu's `-12.5`, `-2204`, also behind their names. Others have none.
+_OF_DEBIAN = regex(r"[123]?\d(?:\.\d+)?|[12]\d{3}", re.ASCII)
+_NONE = regex(r"(?!)")
 _BASE_VERSIONS = {
-    "alpine": regex(r"3\d{0,2}", re.ASCII),
+    "alpine": regex(r"[23](?:\.\d+){0,2}|3\d{1,2}", re.ASCII),
+    "distroless": _NONE,
+    "wolfi": _NONE,
     **dict.fromkeys(("debian", "ubuntu", "bookworm", "bullseye", "buster", "trixie", "stretch",
                      "sid", "jammy", "noble", "focal", "bionic", "xenial", "slim"), _OF_DEBIAN),
 }  # fmt: skip
@@ -214,7 +217,7 @@ def _whole(token: re.Match[str]) -> str:
 def _read_version(token: re.Match[str], before: str) -> list[Piece]:
     text = token["version"]
     numbers = tuple(int(number) for number in text.lstrip("vV").split("."))
-    if before.lower() in BASES:
+    if before.lower() in BASES and may_be_base(before.lower(), text):
         return [Piece("", text), *pieces_of(token[0].removeprefix(text))]
     word, count = (token["word"] or "").lower(), token["count"]
     pre = None
