@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 # percent of lines and branches together; they are all to be 100
-LEAST = {"decide": 99.8, "ledger": 99.9, "manifest": 100.0, "effective": 99.4}
+LEAST = {"decide": 99.9, "ledger": 99.9, "manifest": 100.0, "effective": 99.8}
 ROOT = Path(__file__).parents[2]
 _DATA = ROOT / "build" / "unit-coverage"
 _PACKAGE = ROOT / "python" / "gitops_rollback"

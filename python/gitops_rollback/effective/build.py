@@ -53,7 +53,7 @@ from gitops_rollback.effective.work import Loose, Renewed, Work
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
+from gitops_rollback.manifest.document import items_of, lookup, parse_once, text_of
 from gitops_rollback.manifest.entries import read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside, merged_entries
@@ -297,11 +297,10 @@ class Builder:
     def _inline_objects(self, listed: Listed, path: str) -> tuple[Resource, ...]:
         """Return the objects that are written in place of a path."""
         host, node = self.parsed(path), listed.node
+        assert host is not None  # noqa: S101 - it was read, and the text stands in it
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - it is a text
         try:
-            if host is None or not isinstance(node, yaml.ScalarNode):
-                file = parse(path, listed.text.encode())
-            else:
-                file = block_of(host, node)
+            file = block_of(host, node)
         except ManifestError:
             return ()
         found = tuple(Resource(o.node, "", o.document) for o in objects_of(file))

@@ -312,6 +312,9 @@ LIKE_LABELS = {
         TAGGED + '{{ define "l" }}a: {{ template "t" . }}{{ end }}\n'
         'labels: {{ include "l" . }}-{{ include "t" . }}\n'
     ),
+    "what one helper makes in two places": (
+        TAGGED + 'labels:\n  v: {{ include "t" . }}\n  w: x{{ include "t" . }}\n'
+    ),
     "a variable": "{{- $t := .Values.image.tag }}\nlabels:\n  v: {{ $t }}\n",
     "on the line of the key": 'labels: {version: "{{ .Values.image.tag }}"}\n',
     "below the dot": "{{- with .Values.image }}\nlabels:\n  v: {{ .tag }}\n{{- end }}\n",

@@ -57,6 +57,12 @@ def effect_of(files: Mapping[str, str], environment: Environment = WHOLE) -> Eff
     return read_manifests(data).effective({}, environment).effect
 
 
+def test_a_patch_that_nobody_takes_has_no_effect() -> None:
+    operation = "{op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:1'}"
+    [(key, idle)] = effect_of({**BASE, "p.yaml": f"- {operation}\n"}).idle.items()
+    assert (key, idle.why) == (("p.yaml", 0, "/0/value"), "no kustomization takes the patch")
+
+
 def findings(
     files: Mapping[str, str], path: str, environment: Environment = WHOLE
 ) -> tuple[Finding, ...]:
