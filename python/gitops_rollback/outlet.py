@@ -16,14 +16,13 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from errno import EBADF, EPIPE
 from os import strerror
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.redaction import hide
+from gitops_rollback.redaction import hide, hide_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,13 +53,7 @@ def one(text: str) -> str:
 
 def one_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return a JSON document each of whose texts is one line, without secrets: to be printed."""
-    if isinstance(document, str):
-        return one(hide(document))
-    if isinstance(document, Mapping):
-        return {key: one_in(value) for key, value in document.items()}
-    if isinstance(document, (list, tuple)):
-        return [one_in(item) for item in document]
-    return document
+    return hide_in(document, lambda text: one(hide(text)))
 
 
 def shortened(line: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -20,7 +21,7 @@ from urllib.parse import quote, quote_plus
 from gitops_rollback.late import regex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MASK = "***"
 SHORTEST = 4  # characters: a shorter one stands in any text by chance
@@ -194,14 +195,14 @@ def hide(text: str) -> str:
     return text
 
 
-def hide_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a JSON document whose texts, keys too, have gone through `hide`."""
+def hide_in(document: Any, shown: Callable[[str], str] = hide) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON document whose texts, keys too, have gone through `hide`, or what calls it."""
     if isinstance(document, str):
-        return hide(document)
-    if isinstance(document, dict):
-        return {hide(key): hide_in(value) for key, value in document.items()}
+        return shown(document)
+    if isinstance(document, Mapping):
+        return {shown(key): hide_in(value, shown) for key, value in document.items()}
     if isinstance(document, (list, tuple)):
-        return [hide_in(item) for item in document]
+        return [hide_in(item, shown) for item in document]
     return document
 
 

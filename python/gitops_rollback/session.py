@@ -205,14 +205,9 @@ class Session:
         kind, rest = self._store
         return self._jenkins_store(rest, {}) if kind == _JENKINS else None
 
-    @property
-    def is_archived_by_jenkins(self) -> bool:
-        """Whether records are in a Jenkins store, which the command only reads."""
-        return self._store[0] == _JENKINS
-
     @cached_property
     def filing_store(self) -> DirectoryStore | None:
-        """The store to file records in; None where Jenkins archives them."""
+        """The store to file records in; None where Jenkins archives them: it is only read."""
         kind, rest = self._store
         return None if kind == _JENKINS else self._directory_store(rest)
 

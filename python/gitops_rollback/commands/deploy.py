@@ -20,7 +20,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     wishes = deploy_wishes(session)
     if options.before_build:
         options.dry_run = True  # the image is not there yet: nothing to write, nothing to record
-    elif not options.record and session.is_archived_by_jenkins:
+    elif not options.record and session.filing_store is None:
         raise UsageError(
             "with a Jenkins store, deploy needs the record the build has archived",
             "run gitops-rollback record first and give its file with --record FILE",

@@ -298,7 +298,7 @@ def _hub_problem(facts: RegistryFacts, snapshot: Snapshot) -> str:
 def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:
     """Ask Jenkins for the jobs that hold records, with these credentials."""
     url = session.environment.get("JENKINS_URL")
-    if not session.is_archived_by_jenkins or not url:
+    if session.filing_store is not None or not url:
         yield Finding("jenkins", "store", SKIPPED, "not asked: records are in a directory")
         return
     from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - slow import

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.jobs import config_xml
 from gitops_rollback.late import dataclass
-from gitops_rollback.model import one_line
+from gitops_rollback.model import one_line, without_none
 from gitops_rollback.stores.jenkins_failures import AbsentError, refusal
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Change:
     def to_json(self) -> dict[str, Any]:
         """Return the change as it stands in results."""
         found = {"job": self.name, "kind": self.kind, "action": self.action, "url": self.url}
-        return {**found, **({"diff": self.diff} if self.diff else {})}
+        return without_none({**found, "diff": self.diff or None})
 
 
 class Installer:
@@ -151,7 +151,7 @@ class Seen:
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in results."""
         found = {"kind": self.kind, "name": self.name, "state": self.state}
-        return {**found, **({"hint": self.hint} if self.hint else {})}
+        return without_none({**found, "hint": self.hint or None})
 
 
 class Checker:

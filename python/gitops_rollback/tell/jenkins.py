@@ -205,21 +205,15 @@ def _form_name(option: str) -> str:
 
 def hinted(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a result whose messages, warnings and hints are in the words of Jenkins."""
-    return {
-        key: _said(value) if key in _SAID else _within(value) for key, value in document.items()
-    }
+    return {key: _reworded(value, is_said=key in _SAID) for key, value in document.items()}
 
 
-def _said(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, str):
-        return in_words_of_jenkins(value)
-    return [_said(one) for one in value] if isinstance(value, list) else _within(value)
-
-
-def _within(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _reworded(value: Any, *, is_said: bool) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return hinted(value)
-    return [_within(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_reworded(one, is_said=is_said) for one in value]
+    return in_words_of_jenkins(value) if is_said and isinstance(value, str) else value
 
 
 def _field(name: str, otherwise: str) -> str:
