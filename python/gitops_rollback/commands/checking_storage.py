@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.given import walk
-from gitops_rollback.commands.keeping import lost_builds
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.late import dataclass, replace
@@ -103,6 +102,7 @@ def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]
     """Check an environment, or what belongs to the services that are named."""
     session = start(options, environment)
     with session.open_repository() as repository:
+        from gitops_rollback.look.builds import lost_builds  # noqa: PLC0415 - the same
         from gitops_rollback.look.snapshot import read_environment  # noqa: PLC0415 - the same
 
         tip = session.open_tip(repository)
@@ -111,7 +111,7 @@ def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]
         read = read_environment(repository, Request((), name, options.branch), tip)
         found = review(read.files)
         names = [at.service for at in services]
-        lost = lost_builds(session, repository, read, names)
+        lost = lost_builds(session.jenkins_store(), repository, read, names)
     where = f"{', '.join(names)} {name}" if services else read.environment.told
     findings = _of_services(found, services) if services else found.findings
     return _Checked(where, len(read.files), found, in_order((*findings, *lost)))

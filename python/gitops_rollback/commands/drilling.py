@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
-from gitops_rollback.commands.keeping import kept_now, lost_builds
+from gitops_rollback.commands.keeping import kept_now
 from gitops_rollback.commands.wishes import for_each, plain_wish
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import (
@@ -44,6 +44,7 @@ from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import BranchRules, Commit
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.state import path_of
+from gitops_rollback.look.builds import lost_builds
 from gitops_rollback.look.snapshot import known_names, read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
@@ -116,7 +117,9 @@ class _Drill:
                 for message in retired_holds(snapshot.services)
             )
         self.findings += storage_risks(read)
-        self.findings += judge_builds(lost_builds(self.session, self.repository, read, names))
+        self.findings += judge_builds(
+            lost_builds(self.session.jenkins_store(), self.repository, read, names)
+        )
 
     def _names(self, read: EnvironmentFiles) -> tuple[str, ...]:
         """Return the services that are meant: named, else configured or with a state file."""

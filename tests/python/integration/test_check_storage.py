@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import schema
-from gitops_rollback.commands import keeping
+from gitops_rollback.look import builds
 from integration.shop import COMMAND
 from servers.jenkins_server import JenkinsServer
 
@@ -175,7 +175,7 @@ def test_a_jenkins_that_does_not_answer_is_said_in_the_result_and_left(shop: Sho
 def test_of_how_many_services_the_builds_were_not_asked_is_said(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "_MOST_SERVICES", 1)
+    monkeypatch.setattr(builds, "_MOST_SERVICES", 1)
     for service in ("cart", "ledger"):
         build = {"JOB_NAME": f"shop/{service}", "BUILD_NUMBER": "7"}
         shop.deploy("1.4.2", name=service, environment=build)
