@@ -168,7 +168,8 @@ def reaches_of_set(item: ManifestObject) -> Iterator[Reach]:
     patched = item.find("spec", "templatePatch")
     for _pointer, source in chart_sources(template):
         path = text_of(lookup(source, "path"))
-        said = sorted(changes_of(source)) + (["templatePatch"] if patched is not None else [])
+        more = {"templatePatch": patched, "plugin": lookup(source, "plugin")}
+        said = sorted(changes_of(source)) + [key for key, node in more.items() if node is not None]
         if path is None or not said:
             continue
         unknown = Unknown(
@@ -298,7 +299,8 @@ def pinned_revision(resource: Resource) -> Unknown | None:
         return None
     why = "its template, or its traffic, names a revision, which keeps the image that it has"
     hint = f"let the traffic follow the latest revision, without a name, {ACCEPT}"
-    return Unknown(resource.path, node.start_mark.line + 1, "revision", why, hint)
+    named = text_of(node) or text_of(lookup(node, "revisionName")) or "traffic"
+    return Unknown(resource.path, node.start_mark.line + 1, named, why, hint)
 
 
 def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterator[Unknown]:

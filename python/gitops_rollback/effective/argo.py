@@ -26,7 +26,7 @@ from gitops_rollback.manifest.argo import (
 )
 from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
 from gitops_rollback.manifest.helm import is_of_image
-from gitops_rollback.manifest.kustomize import Addition
+from gitops_rollback.manifest.kustomize import Addition, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class Directory:
 
     `below` tells that it takes those of all folders below it, too; `include` and `exclude` are its
     patterns, empty for none. `path` and `line` are where the Application stands; `other` says that
-    it takes them of another branch.
+    it takes them of another branch, `is_said` that the files are taken as they are, whatever a
+    kustomization among them says.
     """
 
     folder: str
@@ -196,10 +197,11 @@ class Directory:
     include: str = ""
     exclude: str = ""
     other: Pointing | None = None
+    is_said: bool = False
 
     def has(self, path: str) -> bool:
         """Tell whether it surely takes a file."""
-        if self.other is not None:
+        if self.other is not None or (self.is_said and is_kustomization(path)):
             return False
         inside = path.removeprefix(f"{self.folder}/") if self.folder else path
         if inside == path and self.folder:
@@ -215,6 +217,9 @@ class Directory:
     def leaves(self, path: str) -> Unknown:
         """Return that it does not take a file, as far as that is known."""
         title = f"Application {self.name}"
+        if self.is_said and is_kustomization(path):
+            why = "its `directory` takes the files as they are, without the kustomization"
+            return Unknown(self.path, self.line, title, why, f"take `directory` out, {ACCEPT}")
         if self.other is not None:
             return Unknown(self.path, self.line, title, self.other.why, self.other.hint)
         said = ", ".join(one for one in (self.include, self.exclude) if one)
@@ -251,6 +256,7 @@ def directories(application: ManifestObject, sources: Sources) -> Iterator[Direc
             text_of(lookup(directory, "include")) or "",
             text_of(lookup(directory, "exclude")) or "",
             to if to.whose is Whose.OTHER_REVISION else None,
+            bool(entries(directory)),
         )
 
 

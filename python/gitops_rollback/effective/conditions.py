@@ -257,32 +257,12 @@ def _equal(one: object, *others: object) -> bool:
     return one in others
 
 
-def _one_of(*given: object) -> object:
-    return next((one for one in given if one), given[-1])
-
-
-def _all_of(*given: object) -> object:
-    return next((one for one in given if not one), given[-1])
-
-
-def _negated(value: object) -> bool:
-    return not value
-
-
-def _differs(one: object, other: object) -> bool:
-    return not _equal(one, other)
-
-
-def _or_else(other: object, value: object) -> object:
-    return value or other
-
-
 _FUNCTIONS: dict[str, Callable[..., object]] = {
-    "and": _all_of,
-    "or": _one_of,
-    "not": _negated,
-    "empty": _negated,
+    "and": lambda *given: next((one for one in given if not one), given[-1]),
+    "or": lambda *given: next((one for one in given if one), given[-1]),
+    "not": lambda value: not value,
+    "empty": lambda value: not value,
     "eq": _equal,
-    "ne": _differs,
-    "default": _or_else,
+    "ne": lambda one, other: not _equal(one, other),
+    "default": lambda other, value: value or other,
 }

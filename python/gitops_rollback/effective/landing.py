@@ -328,48 +328,51 @@ class Lander:
         """Return the images of the values that an object gives to a chart."""
         self._know_embedded(layers.embedded)
         scalar = partial(self._scalar, resource, layers.paths)
-        found = []
         place = replace(item.place, namespace="").below("/spec/values")
-        for field in values_fields(place, layers.values, scalar):
-            decider, over = self._decider(resource, field, layers.embedded)
-            paths = (resource.path, *resource.by, *layers.paths)
-            unknowns = [*resource.unknowns, *layers.unknowns]
-            whole = None if layers.unread else layers.values  # of all that the chart gets
-            said: tuple[str, ...] = ()
-            if layers.folder is not None:
-                doubt = self.templates.doubt(layers.folder, field, whole)
-                said = tuple(self.templates.warnings(layers.folder, field, whole))
-                unknowns += [doubt] if doubt is not None else []
-            if decider.path in layers.chart:
-                unknowns += layers.of_chart
-            version_is_own = decider.path in (resource.path, *resource.by)
-            warnings = tuple(
-                f"{one.text}; a digest or registry in it counts" for one in layers.unread
-            )
-            if not version_is_own:
-                unknowns += layers.unread
-            use = replace(
-                field,
-                path=resource.path,
-                labels=item.names | self._first_names(resource),
-                namespace=item.namespace or "",
-            )
-            found.append(
-                Landing(
-                    use,
-                    decider,
-                    field.name_text,
-                    field.version,
-                    over,
-                    unknowns=tuple(unknowns),
-                    warnings=(*said, *(warnings if version_is_own else ())),
-                    paths=paths,
-                    charts=layers.chart,
-                    folder=layers.folder,
-                    values=whole,
-                )
-            )
-        return found
+        fields = values_fields(place, layers.values, scalar)
+        return [self._of_value(resource, item, layers, one) for one in fields]
+
+    def _of_value(
+        self, resource: Resource, item: ManifestObject, layers: Layers, field: ImageField
+    ) -> Landing:
+        decider, over = self._decider(resource, field, layers.embedded)
+        is_own = decider.path in (resource.path, *resource.by)  # its version, if nothing else
+        whole = None if layers.unread else layers.values  # of all that the chart gets
+        doubt, said = self._of_templates(layers.folder, field, whole)
+        of_chart = layers.of_chart if decider.path in layers.chart else ()
+        unread = (f"{one.text}; a digest or registry in it counts" for one in layers.unread)
+        use = replace(
+            field,
+            path=resource.path,
+            labels=item.names | self._first_names(resource),
+            namespace=item.namespace or "",
+        )
+        return Landing(
+            use,
+            decider,
+            field.name_text,
+            field.version,
+            over,
+            unknowns=(
+                *(*resource.unknowns, *layers.unknowns, *doubt, *of_chart),
+                *(() if is_own else layers.unread),
+            ),
+            warnings=(*said, *(unread if is_own else ())),
+            paths=(resource.path, *resource.by, *layers.paths),
+            charts=layers.chart,
+            folder=layers.folder,
+            values=whole,
+        )
+
+    def _of_templates(
+        self, folder: str | None, field: ImageField, values: yaml.Node | None
+    ) -> tuple[tuple[Unknown, ...], tuple[str, ...]]:
+        """Return what a chart's templates leave unproven of an image, and what is said of it."""
+        if folder is None:
+            return (), ()
+        doubt = self.templates.doubt(folder, field, values)
+        said = tuple(self.templates.warnings(folder, field, values))
+        return (doubt,) if doubt is not None else (), said
 
     def _decider(
         self, resource: Resource, field: ImageField, embedded: Mapping[int, Embedded]

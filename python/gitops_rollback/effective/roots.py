@@ -8,6 +8,7 @@ applies, as far as these files tell, is noted.
 from __future__ import annotations
 
 import posixpath
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from gitops_rollback.effective.effect import Idle
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.helm import doubts_of_template, is_release
 from gitops_rollback.effective.left_out import doubts_of, warnings_of
-from gitops_rollback.effective.objects import ACCEPT, Resource, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.recipe import Recipe
 from gitops_rollback.effective.sources import (
     SYSTEM,
@@ -40,7 +41,7 @@ from gitops_rollback.effective.sources import (
 )
 from gitops_rollback.effective.tree import same
 from gitops_rollback.effective.work import Work
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.fields import find_fields
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_CARVEL = regex(rb"^[ \t]*#@|^apiVersion:[ \t]*kbld\.k14s\.io/", re.MULTILINE)
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
@@ -246,12 +248,31 @@ class Roots:
         if any(one.has(path) for one in near):
             return
         yield from self._left_out(work, ())
+        yield from self._made_by_others(path)
         if near:
             yield near[0].leaves(path)
         elif self._is_flux_known and not self._may_take(path):
             why = "no Flux Kustomization among these files takes it: nobody is known to apply it"
             hint = f"let one take it, {ACCEPT}"
             yield Unknown(path, 1, "what applies it", why, hint)
+
+    def _made_by_others(self, path: str) -> Iterator[Unknown]:
+        """Yield what tells that a tool that is not followed makes what is applied of a plain file.
+
+        Carvel's ytt reads comments that begin with `#@`, kbld a configuration of its own.
+        """
+        for other in self._carvel.get(posixpath.dirname(path), ()):
+            why = "ytt or kbld makes what is applied of the files beside it"
+            yield Unknown(other, 1, "what makes it", why, LOOK)
+
+    @cached_property
+    def _carvel(self) -> dict[str, list[str]]:
+        """The files for ytt and kbld, by their folders."""
+        found: dict[str, list[str]] = {}
+        for path, data in self._tree.raw.items():
+            if _CARVEL.search(data):
+                found.setdefault(posixpath.dirname(path), []).append(path)
+        return found
 
     @cached_property
     def _is_flux_known(self) -> bool:

@@ -586,6 +586,31 @@ REFUSED = {
         },
         "OpenShift puts the image of an ImageStream there",
     ),
+    "a file that ytt makes another of": (
+        {"d.yaml": DEPLOYMENT, "o.yaml": "#@overlay/match by=overlay.all\n---\na: b\n"},
+        "o.yaml:1: what makes it: ytt or kbld makes what is applied of the files beside it",
+    ),
+    "what an ApplicationSet makes by a plugin": (
+        APPS
+        | {
+            "a.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\n"
+            "metadata: {name: all}\nspec: {template: {spec: {source: "
+            "{repoURL: x, path: apps/{{name}}, plugin: {}}}}}\n".replace(
+                "apps/{{name}}", "'apps/{{name}}'"
+            )
+        },
+        "ApplicationSet all: it sets plugin by a template",
+    ),
+    "a kustomization whose files an Application takes as they are": (
+        {
+            "apps/cart/d.yaml": DEPLOYMENT,
+            "apps/cart/kustomization.yaml": f"resources: [d.yaml]\n{IMAGES}\n",
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: apps/cart\ndirectory: {{recurse: true}}"
+            ),
+        },
+        "its `directory` takes the files as they are, without the kustomization",
+    ),
     "a Deployment that Keel keeps new": (
         {"d.yaml": DEPLOYMENT.replace("{name: cart}", NOTED % "keel.sh/policy: minor", 1)},
         "Keel puts later versions there by itself",
