@@ -328,6 +328,11 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     """
     repository.list_files(tip.commit, [""])
     data = repository.read_file(tip.commit, FILE)
+    if data is None and repository.is_other(tip.commit, FILE):
+        raise ConfigError(
+            f"{FILE} is a link, a submodule or a folder: nothing of it is read",
+            "put the file itself in its place on the branch",
+        )
     return parse_config(data, tip.branch) if data is not None else Config()
 
 

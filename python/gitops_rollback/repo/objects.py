@@ -114,6 +114,12 @@ def read_tree(output: bytes) -> list[Entry]:
     return entries
 
 
+def read_others(output: bytes) -> frozenset[str]:
+    """Read the paths of the links and submodules of `git ls-tree -r -z`."""
+    lines = output.decode(errors="surrogateescape").split("\0")
+    return frozenset(line.partition("\t")[2] for line in lines if not line.startswith(_BLOBS))
+
+
 def between(paths: Sequence[str], folder: str) -> range:
     """Return the places, among sorted paths, of those that lie below a folder."""
     # 0 is the character that follows the slash

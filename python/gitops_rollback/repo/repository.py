@@ -24,6 +24,7 @@ from gitops_rollback.repo.objects import (
     read_changes,
     read_log,
     read_oid,
+    read_others,
     read_tree,
 )
 from gitops_rollback.repo.process import ALONE, GitFailedError
@@ -63,6 +64,7 @@ class Repository(Remote):
         super().__init__(url, environment, deadline, cache)
         self._environment = environment
         self._whole: dict[str, _Listing] = {}  # by commit, where all its files were listed
+        self._others: dict[str, frozenset[str]] = {}  # the same, where it has links or submodules
         self._blobs: dict[str, bytes] = {}
         self._room = _MOST_REMEMBERED
 
@@ -80,6 +82,14 @@ class Repository(Remote):
         if not wanted:
             self._whole[commit] = _Listing(listed)
         return listed
+
+    def is_other(self, commit: str, path: str) -> bool:
+        """Tell whether a path, of a commit all of whose files were listed, is none of a file.
+
+        It is that of a link, of a submodule or of a folder.
+        """
+        is_folder = any(one.path != path for one in self.list_files(commit, [path]))
+        return is_folder or path in self._others.get(commit, ())
 
     def list_folders(self, commit: str, path: str) -> list[str]:
         """List the names of the folders right below a folder, none if it is not there."""
@@ -245,7 +255,10 @@ class Repository(Remote):
                 f"{', '.join(paths) or 'its root'}: it is not read",
                 ALONE,
             )
-        return read_tree(output)
+        entries = read_tree(output)
+        if not paths and len(entries) < output.count(b"\0"):
+            self._others[commit] = read_others(output)
+        return entries
 
     def _read(self, oids: list[str]) -> dict[str, bytes]:
         found = dict(read_batch(self._copy.batch(oids)))

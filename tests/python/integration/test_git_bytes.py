@@ -216,6 +216,24 @@ def test_what_stands_where_the_state_belongs_is_not_taken_away(
     assert shop.git("ls-tree", "-r", "main") == before
 
 
+@pytest.mark.parametrize("what", ["link", "submodule", "folder"])
+def test_a_configuration_that_is_no_file_is_not_passed_over(shop: Shop, what: str) -> None:
+    config = ".gitops-rollback.toml"
+    shop.commit({config: None, "config.toml": '[defaults]\nhold = "image"\n'})
+    entry = {
+        "link": f"M 120000 inline {config}\ndata 11\nconfig.toml\n",
+        "submodule": f"M 160000 {'1234567890' * 4} {config}\n",
+        "folder": f"M 100644 inline {config}/a.toml\ndata 2\nx\n\n",
+    }[what]
+    lines = (
+        "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+        f"data 3\nadd\nfrom {shop.tip()}\n{entry}"
+    )
+    shop.git("fast-import", "--quiet", stdin=lines.encode())
+    run = shop.refused(1, "config", "plan", "--service", "cart")
+    assert f"{config} is a link, a submodule or a folder" in run.error["message"]
+
+
 def replace_folder(shop: Shop, entries: list[tuple[str, str, str]]) -> None:
     """Commit another folder of the cart's manifests, whatever git thinks of it."""
     packed = (f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
