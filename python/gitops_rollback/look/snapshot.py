@@ -138,6 +138,8 @@ def read_snapshot(
     shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
     found = _Found(notes=(said,) if said else ())
     for name in names:
+        if path_of(environment.name, name) not in data:
+            _refuse_what_is_in_the_way(repository, tip, path_of(environment.name, name))
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
         resolved = partial(_resolved, name, environment, config, files)
         found.add(name, data.get(path_of(environment.name, name)), request, resolved)
@@ -328,12 +330,20 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     """
     repository.list_files(tip.commit, [""])
     data = repository.read_file(tip.commit, FILE)
-    if data is None and repository.is_other(tip.commit, FILE):
-        raise ConfigError(
-            f"{FILE} is a link, a submodule or a folder: nothing of it is read",
-            "put the file itself in its place on the branch",
-        )
+    if data is None:
+        _refuse_what_is_in_the_way(repository, tip, FILE)
     return parse_config(data, tip.branch) if data is not None else Config()
+
+
+def _refuse_what_is_in_the_way(repository: Repository, tip: Tip, path: str) -> None:
+    """Raise `RepositoryError` where a link or the like hides what a file would say."""
+    way = repository.in_the_way(tip.commit, path)
+    if way:
+        raise RepositoryError(
+            f"{path} is not read: {way} is a link, a submodule, or a file in the place of a folder,"
+            " or the other way round",
+            f"give {way} another name on the branch, or put the file itself there",
+        )
 
 
 def _tip_at(repository: Repository, environment: Environment, tip: Tip, commit: str | None) -> Tip:

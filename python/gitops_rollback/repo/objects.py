@@ -219,7 +219,7 @@ def import_stream(
     what it answers is for `check_ways`.
     """
     stream = [f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {parent}\n".encode()]
-    stream += [b"ls " + _quoted(way) + b"\n" for way in _ways_to(files)]
+    stream += [b"ls " + _quoted(way) + b"\n" for way in ways_to(files)]
     for path, data in files.items():
         if data is None:
             stream.append(b"D " + _quoted(path) + b"\n")
@@ -234,7 +234,7 @@ def check_ways(output: bytes, files: Collection[str]) -> None:
 
     `git fast-import` would put the file in its place: nobody asked that it be taken away.
     """
-    ways, answers = _ways_to(files), output.splitlines()
+    ways, answers = ways_to(files), output.splitlines()
     if len(ways) != len(answers):
         raise garbled("fast-import")
     for way, answer in zip(ways, answers, strict=True):
@@ -247,7 +247,7 @@ def check_ways(output: bytes, files: Collection[str]) -> None:
             )
 
 
-def _ways_to(files: Iterable[str]) -> list[str]:
+def ways_to(files: Iterable[str]) -> list[str]:
     """Return the folders above some files, and the files, from the top down."""
     steps = (path.split("/") for path in files)
     ways = ("/".join(names[:end]) for names in steps for end in range(1, len(names) + 1))

@@ -26,6 +26,7 @@ from gitops_rollback.repo.objects import (
     read_oid,
     read_others,
     read_tree,
+    ways_to,
 )
 from gitops_rollback.repo.process import ALONE, GitFailedError
 from gitops_rollback.repo.remote import PushLostError, Remote
@@ -83,13 +84,16 @@ class Repository(Remote):
             self._whole[commit] = _Listing(listed)
         return listed
 
-    def is_other(self, commit: str, path: str) -> bool:
-        """Tell whether a path, of a commit all of whose files were listed, is none of a file.
+    def in_the_way(self, commit: str, path: str) -> str:
+        """Return what is in the way of a file, of a commit all of whose files were listed, or "".
 
-        It is that of a link, of a submodule or of a folder.
+        That is a link or a submodule at its path or above, a file above, or the path of a folder.
         """
-        is_folder = any(one.path != path for one in self.list_files(commit, [path]))
-        return is_folder or path in self._others.get(commit, ())
+        ways = ways_to([path])
+        found = {one.path for one in self.list_files(commit, ways)} - {path}
+        others = self._others.get(commit, frozenset())
+        way = next((way for way in ways if way in found or way in others), "")
+        return way or (path if any(one.startswith(f"{path}/") for one in found) else "")
 
     def list_folders(self, commit: str, path: str) -> list[str]:
         """List the names of the folders right below a folder, none if it is not there."""

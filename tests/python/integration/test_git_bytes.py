@@ -209,10 +209,12 @@ def test_what_stands_where_the_state_belongs_is_not_taken_away(
     )
     shop.git("fast-import", "--quiet", stdin=lines.encode())
     before = shop.git("ls-tree", "-r", "main")
-    arguments = ("deploy", "--service", "cart", "--image", image("1.5.0"))
-    run = shop.run(*arguments)
+    run = shop.refused(1, "repository", "plan", "--service", "cart")
+    assert f"{STATE} is not read: {way} is a link, a submodule, or a file" in run.error["message"]
+    assert shop.run("check", "--service", "cart").code == 1
+    run = shop.run("deploy", "--service", "cart", "--image", image("1.5.0"))
     assert (run.code, run.error["category"]) == (1, "repository")
-    assert f"{STATE} cannot be written: {way} is {what} there" in run.error["message"]
+    assert not shop.store.exists(), "no record is filed"
     assert shop.git("ls-tree", "-r", "main") == before
 
 
@@ -230,8 +232,17 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(shop: Shop, what: st
         f"data 3\nadd\nfrom {shop.tip()}\n{entry}"
     )
     shop.git("fast-import", "--quiet", stdin=lines.encode())
-    run = shop.refused(1, "config", "plan", "--service", "cart")
-    assert f"{config} is a link, a submodule or a folder" in run.error["message"]
+    run = shop.refused(1, "repository", "plan", "--service", "cart")
+    assert f"{config} is not read" in run.error["message"]
+
+
+def test_what_stands_where_a_hold_belongs_is_not_taken_away(shop: Shop) -> None:
+    shop.deploy("1.5.0")
+    shop.commit({".gitops-rollback/.held": "mine"})
+    run = shop.run("rollback", "--service", "cart", "--reason", "slow")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "cannot be written: .gitops-rollback/.held is a file there" in run.error["message"]
+    assert shop.text(".gitops-rollback/.held") == "mine"
 
 
 def replace_folder(shop: Shop, entries: list[tuple[str, str, str]]) -> None:
