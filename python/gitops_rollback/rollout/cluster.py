@@ -272,9 +272,15 @@ class Cluster:
         )
         with self._lock:
             if self._closed.is_set():
+                answer.close()
                 return
             self._streams.append(answer)
-        yield from lines_of(answer)
+        try:
+            yield from lines_of(answer)
+        finally:
+            with self._lock:
+                self._streams.remove(answer)
+            answer.close()
 
     # What is changed
 
