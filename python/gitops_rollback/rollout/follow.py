@@ -99,7 +99,7 @@ class Follower:
         self._hasten = hasten
         self._hastened: set[tuple[Name, str]] = set()
         self._nudged_sources: set[Name] = set()
-        self._told = ""  # the last value that was set on what applies the targets
+        self._told: dict[Name, str] = {}  # the last value that was set on what applies the targets
         self._told_at = -_TELL_AGAIN
         self._tellings = 0
         self._watched: set[Query] = set()
@@ -308,7 +308,8 @@ class Follower:
         token = f"{self._token}.{self._tellings}" if self._tellings else self._token
         self._tellings += 1
         for one in self._appliers(target):
-            self._told = token if self.cluster.nudge(one.name, token) else self._told
+            if self.cluster.nudge(one.name, token):
+                self._told[one.name] = token
 
 
 def follow(

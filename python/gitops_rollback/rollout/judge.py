@@ -202,7 +202,7 @@ def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     if by.ready.status != "False" or by.ready.reason == "HealthCheckCanceled":
         return Standing(State.APPLYING, f"{waits} ({_step_of(by)})")
     failure = apply_failure(target, by)
-    if view.told and by.handled != view.told:
+    if by.handled != view.told.get(by.name, by.handled):
         # It failed before this wait began, and was told to try again.
         again = replace(failure, patience=max(failure.patience, _AGAIN))
         return Standing(State.APPLYING, f"{waits} once more", suspicion=again)

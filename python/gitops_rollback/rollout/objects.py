@@ -355,7 +355,7 @@ class Objects:
         relations: Mapping[str, Relation],
         token: str = "",
         *,
-        told: str = "",
+        told: Mapping[Name, str] | None = None,
     ) -> View | None:
         """Return what is shown of a target; None where nothing here applies it."""
         appliers = self._explained(self.owners(target))
@@ -378,7 +378,7 @@ class Objects:
             listed=self._is_listed(target),
             relations=relations,
             token=token,
-            told=told,
+            told=told or {},
         )
 
     def _explained(self, found: list[Reconciler]) -> list[Reconciler]:

@@ -120,8 +120,8 @@ class View:
     those that Git holds and of which none was found; None where they may not be read. `unseen` says
     what of them may not be read where others may, one text each. `pods` are None where they may
     not be read. `relations` says how commits that were met stand to the change. `token` is the
-    value that our nudge has set on the source, `told` the last one on what applies the service;
-    empty if there is none. `listed` says that workloads and pods were listed: before that, those
+    value that our nudge has set on the source, empty if none, `told` the last one on each object
+    that applies the service. `listed` says that workloads and pods were listed: before that, those
     that are missing mean nothing.
     """
 
@@ -134,7 +134,7 @@ class View:
     pods: tuple[Pod, ...] | None = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
     token: str = ""
-    told: str = ""
+    told: Mapping[Name, str] = field(default_factory=dict)
     listed: bool = True
     context: str = ""
 
