@@ -124,6 +124,7 @@ def test_a_drill_tells_where_a_rollback_would_go(whole: Plan, level: str, said: 
     ("candidates", "level", "meaning"),
     [
         ((GONE_IMAGE, KEPT), WARNING, "a rollback would go on to 2 → 1"),
+        ((GONE_IMAGE, GONE_IMAGE, KEPT), WARNING, "a rollback would go on to 2 → 1"),
         ((GONE_IMAGE,), FAILED, "there is no other image to go back to"),
     ],
 )

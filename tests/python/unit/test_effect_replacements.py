@@ -17,6 +17,7 @@ from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import TreeError
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.manifest.document import lookup, parse
+from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import Place
 from gitops_rollback.manifest.json_patch import patch_fields
 from gitops_rollback.repo.objects import Tip
@@ -264,6 +265,23 @@ def test_the_value_of_an_operation_that_is_no_plain_image_says_why_it_is_not_edi
     place = Place(file, 0, "Patch", "patch", "/value")
     image = "/spec/template/spec/containers/0/image"
     [field] = patch_fields(place, image, lookup(file.trees[0], "value"))
+    assert problem in field.problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"\\x31"', "the value is written with escapes"),
+        ("'${TAG}'", "a Flux variable"),
+        ("1", NO_NAME),
+    ],
+)
+def test_a_version_alone_that_an_operation_writes_says_why_it_is_not_edited(
+    value: str, problem: str
+) -> None:
+    file = parse("patch.yaml", f"value: {value}\n".encode())
+    place = Place(file, 0, "Patch", "patch", "/value")
+    [field] = patch_fields(place, "/spec/values/image/tag", lookup(file.trees[0], "value"))
     assert problem in field.problem
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.merge import (
     REVERTED,
@@ -234,6 +235,19 @@ def test_trailers_are_read_as_they_were_written() -> None:
         assert read_trailers(render(summaries), "cart", "production") == SUMMARY
     assert read_trailers(render([other]), "cart", "production") is None
     assert read_trailers(render([SUMMARY]), "cart", "staging") is None
+
+
+def test_what_programs_read_of_trailers_is_never_cut() -> None:
+    """Images of 520 characters, jobs of 1,024; what is for people is cut, and stands elsewhere."""
+    name = f"{'a' * 63}.example/{'b' * 180}"
+    old, new = (parse_image(f"{name}:{tag * 128}@sha512:{tag * 128}") for tag in "12")
+    deed = replace(SUMMARY.deed, image=new, from_image=old, build=Build("x" * 1_024, 2**31 - 1))
+    told = replace(SUMMARY, deed=deed)
+    assert read_trailers(render([told]), "cart", "production") == told
+    long = replace(told, deed=replace(deed, reason="y" * 600))
+    read = read_trailers(render([long]), "cart", "production")
+    assert read is not None
+    assert (len(read.reason or ""), read.deed.image, read.build) == (500, new, deed.build)
 
 
 @pytest.mark.parametrize(

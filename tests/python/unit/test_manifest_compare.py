@@ -47,6 +47,23 @@ def changed(*edits: tuple[str, str]) -> list[str]:
     return [f"{difference.line} {difference.what}" for difference in found]
 
 
+# The lists of a pod, and the key that names their items: Kubernetes' API, patchMergeKey.
+LISTS = (
+    *("env name", "volumeMounts mountPath", "volumeDevices devicePath", "ports containerPort"),
+    *("ports port", "items key", "hostAliases ip", "topologySpreadConstraints topologyKey"),
+)
+
+
+@pytest.mark.parametrize("list_", LISTS)
+def test_an_item_is_told_by_what_names_it_wherever_it_stands(list_: str) -> None:
+    listed, key = list_.split()
+    text = f"kind: X\nmetadata: {{name: x}}\nspec: {{{listed}: [%s]}}\n"
+    old, new = f"{{{key}: a, v: 1}}", f"{{{key}: b, v: 1}}, {{{key}: a, v: 1}}"
+    before, after = (parse("x", (text % items).encode()) for items in (old, new))
+    [difference] = differences(before, after, set())
+    assert difference.what == f"X x: spec.{listed}[b] is new"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
