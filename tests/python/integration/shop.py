@@ -480,6 +480,8 @@ class Shop:
         kept = {"refs": refs}
         for path in sorted(self.root.rglob("*")):
             inside = path.relative_to(self.root).parts[0]
+            if path.parent.name == "turns":
+                continue  # a lock, with nothing in it, which any run makes that may push
             if path.is_file() and inside not in ("manifests.git", "result.json", "tmp"):
                 kept[str(path)] = sha256(path.read_bytes()).hexdigest()
         return kept
