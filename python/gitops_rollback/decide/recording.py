@@ -24,7 +24,7 @@ from gitops_rollback.ledger.records import (
 )
 from gitops_rollback.manifest.edit import rewrite_to_compare
 from gitops_rollback.manifest.forms import restoring_edit
-from gitops_rollback.manifest.secrets import holds_clear_secret
+from gitops_rollback.manifest.objects import holds_clear_secret
 from gitops_rollback.manifest.workloads import POD_SPECS
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import yaml
 
+GLOBAL = "global"  # values that a chart's dependencies get too
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
 
 DOCKER = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -120,9 +121,16 @@ class Use:
 
 
 class Texts:
-    """The templates of a chart by their paths, in plain words (`plain`), as values make them."""
+    """The templates of a chart by their paths, in plain words (`plain`), as `values` make them.
 
-    def __init__(self, by_path: Mapping[str, str], values: yaml.Node | None = None) -> None:
+    `below` are the charts that it takes, by the keys of their values.
+    """
+
+    def __init__(
+        self, by_path: Mapping[str, str], values: yaml.Node | None, below: Mapping[str, str]
+    ) -> None:
+        self.values = values
+        self.below = below
         parts = {path: parts_of(text, values) for path, text in by_path.items()}
         self.by_path = {path: one.text for path, one in parts.items()}
         self._owners = {path: one.owners for path, one in parts.items()}
@@ -138,7 +146,7 @@ class Texts:
     @cached_property
     def _reached(self) -> frozenset[str]:
         """The names of the definitions that are included; all, where that cannot be told."""
-        if self.unread():
+        if self.has_unread:
             return frozenset(self._defined)
         waiting = [name for text in self._tops for name in _INCLUDED.findall(text)]
         found: set[str] = set()
@@ -154,7 +162,7 @@ class Texts:
         """The texts of which something is made."""
         return (*self._tops, *(self._defined.get(name, "") for name in sorted(self._reached)))
 
-    def values(self, pattern: re.Pattern[str]) -> frozenset[Keys]:
+    def _values(self, pattern: re.Pattern[str]) -> frozenset[Keys]:
         """Return the values that are read in some way; no keys for all of them.
 
         That a condition asks for one is no reading.
@@ -162,6 +170,46 @@ class Texts:
         texts = (_IF.sub("", text) for text in self.made)
         return frozenset(one for text in texts for one in _values_in(pattern, text))
 
+    @cached_property
+    def read(self) -> frozenset[Keys]:
+        """The values that are read."""
+        return self._values(READ)
+
+    def is_judged(self, keys: Keys) -> bool:
+        """Tell whether it changes nothing if it does not read a value."""
+        if self.below and (self.has_unread or keys[0] == GLOBAL):
+            return False
+        return bool(self.made) and self.below.get(keys[0], keys[0]) != ""
+
+    def reads(self, keys: Keys) -> bool:
+        """Tell whether the templates read a value, as far as they can be followed."""
+        if any(one[: len(keys)] == keys for one in self.read):
+            return True
+        # An item of a list that has its image as Kubernetes has it: a container.
+        is_container = keys[-1:] == ("image",) and any(key.isdecimal() for key in keys[-2:-1])
+        if is_container and any(keys[: len(one)] == one for one in self._values(WRITTEN)):
+            return True
+        return any(
+            (keys[: len(one)] == one and self._names(_words(keys[len(one) :])))
+            or (one in self._items and self._reads_items(keys, one))
+            for one in self.read
+        )
+
+    def _reads_items(self, keys: Keys, over: Keys) -> bool:
+        """Tell whether the items of a value are read by the keys that stand in each."""
+        inside = _words(keys[len(over) + 1 :])
+        return keys[: len(over)] == over and bool(inside) and self._names(inside)
+
+    def _names(self, keys: Keys) -> bool:
+        """Tell whether all of some keys are named: `.key`, or in quotes."""
+        patterns = (rf'\.{re.escape(key)}\b|["`]{re.escape(key)}["`]' for key in keys)
+        return all(any(re.search(one, text) for text in self.made) for one in patterns)
+
+    @cached_property
+    def _items(self) -> frozenset[Keys]:
+        return self._values(ITEMS)
+
+    @cached_property
     def narrow(self) -> dict[str, frozenset[Keys]]:
         """Return the values that no digest can stand in, by the reasons for people."""
         found = {}
@@ -175,6 +223,7 @@ class Texts:
                 found[f"the chart computes with the tag ({line.place})"] = frozenset().union(*used)
         return found
 
+    @cached_property
     def beside(self) -> dict[str, frozenset[Keys]]:
         """Return the values that are written to what is no image, by their places."""
         return {
@@ -184,6 +233,7 @@ class Texts:
             if (written := [one for one in _ACTION.findall(line.text) if not _CONTROL.match(one)])
         }
 
+    @cached_property
     def changed(self) -> dict[Keys, list[Use]]:
         """Return the values of which an image is made otherwise than as they are."""
         found: dict[Keys, list[Use]] = {}
@@ -259,7 +309,8 @@ class Texts:
             taken.update(further)
         return frozenset(used)
 
-    def unread(self) -> bool:
+    @cached_property
+    def has_unread(self) -> bool:
         """Tell whether a template is included that stands in none of these texts."""
         texts = self.by_path.values()
         named = {name for text in texts for name in _INCLUDED.findall(text)}
@@ -308,6 +359,11 @@ class Texts:
                 if named is not None:
                     yield keys, Use(line.place, name=named[1][::-1])
                 yield from ((keys, Use(line.place, named=o)) for o in names if o[:-1] != keys[:-1])
+
+
+def _words(keys: Keys) -> Keys:
+    """Return the keys that a template has to name: not those of the items of a list."""
+    return tuple(key for key in keys if not key.isdecimal())
 
 
 def _used_in(text: str) -> tuple[set[Keys], list[str]]:

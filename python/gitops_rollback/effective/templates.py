@@ -9,7 +9,6 @@ the template makes another text, or before which another value comes, is not pro
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,7 @@ from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of
 from gitops_rollback.effective.template_texts import (
     DOCKER,
-    ITEMS,
-    READ,
-    WRITTEN,
+    GLOBAL,
     Texts,
     Use,
     plain,
@@ -48,7 +45,6 @@ _OWN_WORDS = regex(r"\btpl\b")
 _IGNORED = ".helmignore"
 _FILES = ("Chart.yaml", "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
-_GLOBAL = "global"  # values that a chart's dependencies get too
 _LIBRARY = "library"
 
 
@@ -69,63 +65,10 @@ def is_of_chart(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Chart:
-    """What the templates of a chart make of the `values` that it gets, as keys.
-
-    Of `items` they read each item, `written` is written out as it is; `narrow` are the values that
-    no digest can stand in, by why, `beside` those that are written to what is no image, by where;
-    `changed` those that an image is made of, and not as they are. `below` are the charts that it
-    takes, by the keys of their values; `has_unread` tells that it includes what is in none of the
-    texts.
-    """
-
-    texts: tuple[str, ...]
-    read: frozenset[Keys]
-    items: frozenset[Keys]
-    written: frozenset[Keys]
-    narrow: Mapping[str, frozenset[Keys]]
-    beside: Mapping[str, frozenset[Keys]]
-    changed: Mapping[Keys, list[Use]]
-    below: Mapping[str, str]
-    has_unread: bool
-    values: yaml.Node | None
-
-    def is_judged(self, keys: Keys) -> bool:
-        """Tell whether it changes nothing if it does not read a value."""
-        if self.below and (self.has_unread or keys[0] == _GLOBAL):
-            return False
-        return bool(self.texts) and self.below.get(keys[0], keys[0]) != ""
-
-    def reads(self, keys: Keys) -> bool:
-        """Tell whether the templates read a value, as far as they can be followed."""
-        if any(one[: len(keys)] == keys for one in self.read):
-            return True
-        # An item of a list that has its image as Kubernetes has it: a container.
-        is_container = keys[-1:] == ("image",) and any(key.isdecimal() for key in keys[-2:-1])
-        if is_container and any(keys[: len(one)] == one for one in self.written):
-            return True
-        return any(
-            (keys[: len(one)] == one and self._names(_words(keys[len(one) :])))
-            or (one in self.items and self._reads_items(keys, one))
-            for one in self.read
-        )
-
-    def _reads_items(self, keys: Keys, over: Keys) -> bool:
-        """Tell whether the items of a value are read by the keys that stand in each."""
-        inside = _words(keys[len(over) + 1 :])
-        return keys[: len(over)] == over and bool(inside) and self._names(inside)
-
-    def _names(self, keys: Keys) -> bool:
-        """Tell whether all of some keys are named: `.key`, or in quotes."""
-        patterns = (rf'\.{re.escape(key)}\b|["`]{re.escape(key)}["`]' for key in keys)
-        return all(any(re.search(one, text) for text in self.texts) for one in patterns)
-
-
-@dataclass(frozen=True)
 class _Reader:
     """A chart that gets a value below some keys, among all `values` that it gets."""
 
-    chart: _Chart
+    chart: Texts
     keys: Keys
     folder: str
 
@@ -157,7 +100,7 @@ class Templates:
 
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
-    _charts: dict[tuple[str, int], _Chart] = field(default_factory=dict, repr=False, compare=False)
+    _charts: dict[tuple[str, int], Texts] = field(default_factory=dict, repr=False, compare=False)
 
     def doubt(
         self, folder: str, image: ImageField, values: yaml.Node | None = None
@@ -256,9 +199,9 @@ class Templates:
             return None
         own = root_of(self.parsed(posixpath.join(folder, _FILES[1])))
         values = merged(own, given) if given is not None else own
-        everywhere = find(above, _GLOBAL)
+        everywhere = find(above, GLOBAL)
         if everywhere is not None:
-            values = merged(values, with_path(None, (_GLOBAL,), everywhere))
+            values = merged(values, with_path(None, (GLOBAL,), everywhere))
         return values
 
     def _is_unread(self, folder: str, keys: Keys, values: yaml.Node | None) -> bool:
@@ -282,32 +225,21 @@ class Templates:
                 return Unknown(path, number, line.strip(), why, f"take it out, {ACCEPT}")
         return None
 
-    def _chart(self, folder: str, values: yaml.Node | None) -> _Chart:
+    def _chart(self, folder: str, values: yaml.Node | None) -> Texts:
         key = (folder, id(values))  # which its chart keeps
         if key not in self._charts:
             self._charts[key] = self._read(folder, values)
         return self._charts[key]
 
-    def _read(self, folder: str, values: yaml.Node | None) -> _Chart:
+    def _read(self, folder: str, values: yaml.Node | None) -> Texts:
         written = {
             path: self.raw[path].decode(errors="replace")
             for one in (folder, *self._libraries(folder, {}))
             for path in self._below.get(posixpath.join(one, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
-        texts = Texts({path: plain(text) for path, text in written.items()}, values)
-        return _Chart(
-            texts.made,
-            texts.values(READ),
-            texts.values(ITEMS),
-            texts.values(WRITTEN),
-            texts.narrow(),
-            texts.beside(),
-            texts.changed(),
-            dict(self._taken(folder)),
-            texts.unread(),
-            values,
-        )
+        texts = {path: plain(text) for path, text in written.items()}
+        return Texts(texts, values, dict(self._taken(folder)))
 
     def _taken(self, folder: str) -> list[tuple[str, str]]:
         return dependencies_of(folder, self._known, self.parsed)
@@ -346,7 +278,7 @@ class Templates:
         hint = f"set what the templates read, {ACCEPT}"
         if any(keys[: len(one)] == one for one in chart.read):
             why = f"whether a template of {where} reads {name} is not known: it is passed on whole"
-        elif any(_OWN_WORDS.search(text) for text in chart.texts):
+        elif any(_OWN_WORDS.search(text) for text in chart.made):
             why = f"no template of {where} reads {name}, unless a text that `tpl` runs does"
         else:
             why = f"no template of {where} reads {name}: it changes nothing"
@@ -408,8 +340,3 @@ def _is_off(dependency: yaml.Node, values: yaml.Node | None) -> bool:
 def _tags(keys: Keys) -> set[Keys]:
     """Return what the tag of an image below some keys is called."""
     return {(*keys, name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
-
-
-def _words(keys: Keys) -> Keys:
-    """Return the keys that a template has to name: not those of the items of a list."""
-    return tuple(key for key in keys if not key.isdecimal())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+import yaml
+
 from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import Place
@@ -12,9 +14,10 @@ from gitops_rollback.manifest.image_field import Place
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import yaml
-
     from gitops_rollback.manifest.document import ParsedFile
+
+
+_CONTENTS = ("data", "stringData")  # of a Secret
 
 
 @dataclass(frozen=True)
@@ -146,3 +149,30 @@ def _fits(expression: Mapping[str, object], labels: Mapping[str, str]) -> bool:
             return key not in labels
         case _:
             return False
+
+
+def holds_clear_secret(file: ParsedFile) -> bool:
+    """Tell whether a file has a Secret with `data` or `stringData` that is not encrypted."""
+    return any(
+        kind == "Secret" and lookup(node, "sops") is None and _has_contents(node)
+        for root in file.trees
+        for node, kind in _objects(root)
+    )
+
+
+def _objects(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield each object with its kind: the items of a SecretList may leave theirs out."""
+    waiting = [(root, "")]
+    while waiting:
+        node, kind = waiting.pop()
+        kind = text_of(lookup(node, "kind")) or kind
+        yield node, kind
+        waiting += [(item, kind.removesuffix("List")) for item in items_of(lookup(node, "items"))]
+
+
+def _has_contents(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and any(
+        isinstance(value, yaml.MappingNode) and value.value
+        for key, value in node.value
+        if text_of(key) in _CONTENTS
+    )

@@ -94,6 +94,9 @@ NOT_JUDGED = {
     | {f"{CHART}requirements.yaml": "dependencies:\n- {name: common}\n"},
     "library by a name that is made": chart('{{ include (printf "x.%s" .Chart.Name) . }}\n')
     | {f"{CHART}Chart.yaml": DEPENDS},
+    "helper by a name that is made": chart(
+        f'{{{{ define "x.y" }}}}\n{READS}{{{{ end }}}}{{{{ include (printf "x.%s" "y") . }}}}\n'
+    ),
     "chart within that is no library": chart(ASKS) | {f"{CHART}charts/x/Chart.yaml": "name: x\n"},
     "no template that was read": {
         path: text for path, text in chart("a: b\n").items() if "templates" not in path

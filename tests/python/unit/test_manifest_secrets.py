@@ -6,7 +6,7 @@ import pytest
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.secrets import holds_clear_secret
+from gitops_rollback.manifest.objects import holds_clear_secret
 
 
 @pytest.mark.parametrize(
