@@ -475,12 +475,9 @@ def _begins_anew(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:
         by_version.setdefault(order, set()).add(number[0] if len(number) == 1 else 0)
     counts = [by_version[order] for order in sorted(by_version)]
     sizes = [len(count) for count in counts]
-    dips = (max(sizes[:at]) > size < max(sizes[at + 1 :]) for at, size in _inner(sizes))
+    inner = range(1, len(sizes) - 1)
+    dips = (max(sizes[:at]) > sizes[at] < max(sizes[at + 1 :]) for at in inner)
     return all(count == {*range(1, len(count) + 1)} for count in counts) and any(dips)
-
-
-def _inner(sizes: list[int]) -> list[tuple[int, int]]:
-    return [*enumerate(sizes)][1:-1]
 
 
 def _goes_up(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:

@@ -124,9 +124,8 @@ class JenkinsStore:
         if record.build is None:
             return None
         artifact = f"{RECORD_FOLDER}/{record.environment}/{record.service}/{COPIES}/{path}"
-        url = self._http.address(record.build.job, number=record.build.number, artifact=artifact)
         try:
-            data = self._http.get(url, f"{artifact} of {record.build}", LARGEST_MANIFEST).body
+            data = self._download(record.build, artifact, LARGEST_MANIFEST)
         except AbsentError:
             return None
         return fitting_copy(data, stored, path)
@@ -178,19 +177,17 @@ class JenkinsStore:
     def _usable(self, build: Build, path: str) -> StoredRecord | None:
         """Return the record of a listed build, or note why it is passed over."""
         try:
-            return self._parsed(self._download(build, path), build, path)
+            data = self._download(build, path)
+            return _archived_by(build, parse_record(data, _location(build, path)))
         except AbsentError:
             self.problems.append(f"{build} or its record was deleted while it was looked at")
         except (UnusableArtifactError, ConfigError) as error:
             self.problems.append(error.message)
         return None
 
-    def _download(self, build: Build, path: str) -> bytes:
+    def _download(self, build: Build, path: str, largest: int = LARGEST_RECORD) -> bytes:
         url = self._http.address(build.job, number=build.number, artifact=path)
-        return self._http.get(url, f"{path} of {build}", LARGEST_RECORD).body
-
-    def _parsed(self, data: bytes, build: Build, path: str) -> StoredRecord:
-        return _archived_by(build, parse_record(data, _location(build, path)))
+        return self._http.get(url, f"{path} of {build}", largest).body
 
     def _why_absent(self, build: Build, path: str) -> str:
         what = f"what became of {build}"
