@@ -197,7 +197,11 @@ class Field:
         if any(one.digest in self.unsure for stack in stacks for one in stack):
             return False
         wanted = self.expected()
-        return wanted is None or not self.is_moved or wanted in self._edited(self.deeds)
+        if wanted is None or not self.is_moved:
+            return True
+        # That it ran before a tag alone was bad, stands in the history of the path before.
+        is_like = any(one.digest is None and one.tag == wanted.tag for one, _v in self.bad)
+        return not is_like and wanted in self._edited(self.deeds)
 
 
 @dataclass(frozen=True)
