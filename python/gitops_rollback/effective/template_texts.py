@@ -259,12 +259,19 @@ class Texts:
                 yield from ((keys, Use(line.place, _ANOTHER)) for keys in read)
 
     def _set_again(self) -> Iterator[tuple[Keys, Use]]:
-        """Yield the values in variables that are set more than once."""
+        """Yield the values in variables that are set more than once.
+
+        That a digest takes the place of the tag, where there is one, is how an image is written.
+        """
         for path, text in self.by_path.items():
+            actions = [one for one in _ACTION.findall(text) if _ANY_SET.search(one)]
             for name in dict.fromkeys(_AGAIN.findall(text)):
+                own = [one for one in actions if name in _ANY_SET.findall(one)]
+                again = [_read_in(one) for one in own if ":=" not in one]
+                if all(read and all(k[-1].lstrip(".") == DIGEST for k in read) for read in again):
+                    continue
                 use = Use(path, f"sets {name} anew")
-                actions = (one for one in _ACTION.findall(text) if name in _ANY_SET.findall(one))
-                yield from ((keys, use) for one in actions for keys in _read_in(one))
+                yield from ((keys, use) for one in own for keys in _read_in(one))
 
     def _doubted(self, line: Line) -> Iterator[tuple[Keys, Use]]:
         """Yield the values of an image that is made under a condition that is not followed."""

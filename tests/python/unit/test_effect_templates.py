@@ -680,6 +680,17 @@ MADE = {
         "{{ $t := .Values.image.tag }}\n{{ $t = .Chart.AppVersion }}\n",
         "sets $t anew",
     ),
+    "set anew by its digest": (
+        (
+            "{{ $t := .Values.image.tag }}\n"
+            "{{ if .Values.image.digest }}{{ $t = .Values.image.digest }}{{ end }}\n"
+        ),
+        "",
+    ),
+    "set anew in any case by its digest below the dot": (
+        "{{ $t := .tag }}\n{{ $t = .digest }}\n",
+        "",
+    ),
     "a variable of something else": ("{{ $t := .Values.stage | trunc 9 }}\n", ""),
 }
 
