@@ -301,7 +301,7 @@ class Judge(RuleBasedStateMachine):
 
     @rule(who=PEOPLE, place=PLACES)
     def rename_the_environment(self, who: str, place: int) -> None:
-        if self.is_deleted(place) and self.fields[place].is_moved:
+        if self.is_deleted(place):
             return  # under a name of before, only a file of the very place is known again
         self.renamed += 1
         self.names[place].add(f"env{self.renamed}")
