@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +15,6 @@ from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know_address
 from gitops_rollback.repo.messages import explain_settings
 from gitops_rollback.repo.process import not_started, without_foreign_variables
-from gitops_rollback.repo.talk import TooMuchError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
 _LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
-_PATIENCE = 60.0  # seconds of a git that asks no server
-_MOST = 1_000_000  # bytes that it says
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -148,11 +146,11 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
-    code, stdout, stderr = _run(directory, environment, *arguments) or (1, "", "")
-    unread = explain_settings(stderr) if code else None
+    done = _run(directory, environment, *arguments)
+    unread = explain_settings(done.stderr) if done is not None and done.returncode else None
     if unread is not None:
         raise unread
-    return None if code else stdout
+    return done.stdout.strip() if done is not None and done.returncode == 0 else None
 
 
 def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
@@ -160,8 +158,8 @@ def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
 
     In a container the work tree often belongs to another user, which git does not trust.
     """
-    _code, _stdout, stderr = _run(directory, environment, "rev-parse", "--git-dir") or (1, "", "")
-    said = stderr.strip().removeprefix("fatal: ")
+    done = _run(directory, environment, "rev-parse", "--git-dir")
+    said = done.stderr.strip().removeprefix("fatal: ") if done is not None else ""
     if not said or said.startswith("not a git repository"):
         return ""
     return f": {one_line(said, _LONGEST_COMPLAINT)}"
@@ -175,26 +173,24 @@ def _others(directory: Path, environment: Mapping[str, str]) -> str:
 
 def _run(
     directory: Path, environment: Mapping[str, str], *arguments: str
-) -> tuple[int, str, str] | None:
-    """Return the exit code of git and what it says; None where it cannot be run in a folder."""
-    command = ["git", "-c", "safe.bareRepository=all", *arguments]
-    variables = {**without_foreign_variables(environment), "LC_ALL": "C"}
+) -> subprocess.CompletedProcess[str] | None:
     try:
-        code, said = ask(command, b"", variables, seconds=_PATIENCE, most=_MOST, folder=directory)
+        done = subprocess.run(
+            ["git", "-c", "safe.bareRepository=all", *arguments],
+            cwd=directory,
+            env={**without_foreign_variables(environment), "LC_ALL": "C"},
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="surrogateescape",  # paths and names need not be UTF-8
+        )
     except (NotADirectoryError, PermissionError):
         return None
-    except (TimeoutError, TooMuchError) as error:
-        raise RepositoryError(
-            f"git {arguments[0]} in {directory} did not come to its end",
-            "look at the disk that it is on, and at its configuration (git config --list)",
-        ) from error
     except OSError as error:
         raise not_started(arguments[0], error) from error
-    if code < 0:
+    if done.returncode < 0:
         raise RepositoryError(
-            f"git {arguments[0]} was ended by signal {-code}",
+            f"git {arguments[0]} was ended by signal {-done.returncode}",
             "nothing was pushed: look at the memory of this machine, then run this again",
         )
-    # paths and names need not be UTF-8
-    stdout, stderr = (words.decode(errors="surrogateescape") for words in said)
-    return code, stdout.strip(), stderr
+    return done
