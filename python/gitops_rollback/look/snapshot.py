@@ -138,11 +138,9 @@ def read_snapshot(
     shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
     found = _Found(notes=(said,) if said else ())
     for name in names:
-        if path_of(environment.name, name) not in data:
-            _refuse_what_is_in_the_way(repository, tip, path_of(environment.name, name))
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
         resolved = partial(_resolved, name, environment, config, files)
-        found.add(name, data.get(path_of(environment.name, name)), request, resolved)
+        found.add(name, _raw_state(repository, tip, environment, name, data), request, resolved)
     found.refuse_nothing(environment)
     held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
     services = tuple(read_standings(repository, tip, config, found.services, held))
@@ -333,6 +331,20 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     if data is None:
         _refuse_what_is_in_the_way(repository, tip, FILE)
     return parse_config(data, tip.branch) if data is not None else Config()
+
+
+def _raw_state(
+    repository: Repository,
+    tip: Tip,
+    environment: Environment,
+    name: str,
+    data: Mapping[str, bytes],
+) -> bytes | None:
+    """Return the bytes of a service's state file; None where there is none, for certain."""
+    path = path_of(environment.name, name)
+    if path not in data:
+        _refuse_what_is_in_the_way(repository, tip, path)
+    return data.get(path)
 
 
 def _refuse_what_is_in_the_way(repository: Repository, tip: Tip, path: str) -> None:
