@@ -11,7 +11,7 @@ CHART = "charts/cart"
 VALUES = f"{CHART}/values.yaml"
 SOURCE = {"kind": "GitRepository", "name": "shop"}
 TEMPLATED = {"chart": f"./{CHART}", "sourceRef": SOURCE, "reconcileStrategy": "Revision"}
-# The image is one text in a release's values, or a mapping as charts have it.
+# The image is one text in a release's values, or a mapping as charts have it: see `chart`.
 TEMPLATE = """\
 {{- if eq .Values.mode "broken" }}{{ fail "the mode broken is not known" }}{{ end }}
 apiVersion: apps/v1
@@ -25,12 +25,9 @@ spec:
     spec:
       containers:
         - name: server
-          {{- if kindIs "string" .Values.image }}
           image: {{ .Values.image }}
-          {{- else }}
-          image: {{ .Values.image.repository }}:{{ .Values.image.tag }}@{{ .Values.image.digest }}
-          {{- end }}
 """
+_IN_PARTS = "{{ .Values.image.repository }}:{{ .Values.image.tag }}@{{ .Values.image.digest }}"
 
 
 def chart(tag: str = "") -> dict[str, str]:
@@ -41,7 +38,9 @@ def chart(tag: str = "") -> dict[str, str]:
     values = {"mode": "fine", "image": parts if tag else ""}
     return {
         f"{CHART}/Chart.yaml": "apiVersion: v2\nname: cart\nversion: 0.1.0\n",
-        f"{CHART}/templates/deployment.yaml": TEMPLATE,
+        f"{CHART}/templates/deployment.yaml": TEMPLATE.replace("{{ .Values.image }}", _IN_PARTS)
+        if tag
+        else TEMPLATE,
         VALUES: json.dumps(values, indent=1) + "\n",
     }
 

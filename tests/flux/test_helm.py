@@ -77,7 +77,8 @@ def test_values_in_a_config_map_are_followed_to_the_pods(open_fleet: Open) -> No
         "apps/cart-values.yaml": chart("3.8")[VALUES],
         "apps/kustomization.yaml": json.dumps(generator) + "\n",
         ".gitops-rollback.toml": IN_VALUES % "apps/cart-values.yaml",
-        **chart(),
+        **chart("3.8"),
+        VALUES: chart()[VALUES],
     }
     fleet = open_fleet(files)
     fleet.place = Place("apps/cart-values.yaml", "Values", "cart-values")

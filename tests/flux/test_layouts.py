@@ -543,7 +543,7 @@ LAYOUTS = {
             .replace("{{ .Values.image }}", f"elsewhere/pause:3.8@{VERSIONS['3.8']}"),
         },
         states=("applied", "ready"),  # what is gone back to is the same image by its digest
-        **HELM,
+        arguments=UNPROVEN, **HELM,
     ),
 }  # fmt: skip
 
