@@ -90,6 +90,8 @@ WAYS = {
     "git clone, sed, push": (CLONE, {"DEPTH": ""}),
     "git clone --depth 1, sed, push": (CLONE, {"DEPTH": "--depth=1"}),
     "git plumbing by hand (the floor)": (FLOOR, {}),
+    # Who put there what runs is looked for in the branch's history: no state file tells.
+    "gitops-rollback deploy, after that by hand": (OURS, {"CACHE": ""}),
     "gitops-rollback deploy": (OURS, {"CACHE": ""}),
     "gitops-rollback deploy --cache": (OURS, {"CACHE": "--cache ../cache"}),
     "the same, where nobody pushed": (OURS, {"CACHE": "--cache ../cache"}),
