@@ -15,7 +15,7 @@ import yaml
 
 from gitops_rollback.effective.tree import entries, is_null
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.document import items_of
+from gitops_rollback.manifest.document import items_of, truth_of
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _FIELD = regex(r"(?:\$\w*)?(?:\.[\w-]+)+")
 # Conditions on these tell how an image is written, and both ways are looked at.
 _OF_IMAGES = frozenset((*NAME_KEYS, *TAG_KEYS, "registry", "digest", "global", "imageRegistry"))
 _PLAIN_WORDS = frozenset({"and", "or", "not", "empty", "(", ")"})
-_BOOLS = {"true": True, "yes": True, "on": True, "y": True}
 _DEEPEST = 100  # blocks within each other
 _ZERO = regex(r"[-+]?0*\.?0*")
 
@@ -243,9 +242,10 @@ def _value(values: yaml.Node | None, keys: list[str]) -> object:
         return None
     if not isinstance(node, yaml.ScalarNode):
         return entries(node) or items_of(node)
+    truth = truth_of(node)
+    if truth is not None:
+        return truth
     kind, text = node.tag.rpartition(":")[2], str(node.value)
-    if kind == "bool":
-        return _BOOLS.get(text.lower(), False)
     if kind in ("int", "float"):
         return 0 if _ZERO.fullmatch(text) else 1.5  # which number it is, is not compared
     return text

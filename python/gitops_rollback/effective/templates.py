@@ -27,7 +27,7 @@ from gitops_rollback.effective.template_texts import (
 )
 from gitops_rollback.effective.tree import find, with_path
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of
+from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
 from gitops_rollback.manifest.helm import TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
 from gitops_rollback.manifest.patterns import go_glob
@@ -328,13 +328,13 @@ def _keys(image: ImageField, part: Part) -> Keys:
 def _is_off(dependency: yaml.Node, values: yaml.Node | None) -> bool:
     """Tell whether values switch a chart off: by its condition, else by all of its tags."""
     paths = (text_of(lookup(dependency, "condition")) or "").split(",")
-    said = (text_of(find(values, *path.strip().split("."))) for path in paths)
-    decided = next((one for one in said if one in ("true", "false")), None)
+    said = (truth_of(find(values, *path.strip().split("."))) for path in paths)
+    decided = next((one for one in said if one is not None), None)
     if decided is not None:
-        return decided == "false"
+        return not decided
     tags = (text_of(one) or "" for one in items_of(lookup(dependency, "tags")))
-    found = [text_of(find(values, "tags", tag)) for tag in tags]
-    return "false" in found and "true" not in found
+    found = [truth_of(find(values, "tags", tag)) for tag in tags]
+    return False in found and True not in found
 
 
 def _tags(keys: Keys) -> set[Keys]:

@@ -37,8 +37,8 @@ _NUMBER = regex(
 _TRUTHS = {
     written: truth
     for truth, words in (
-        ("true", ("y", "yes", "on", "true")),
-        ("false", ("n", "no", "off", "false")),
+        (True, ("y", "yes", "on", "true")),
+        (False, ("n", "no", "off", "false")),
     )
     for word in words
     for written in (word, word.capitalize(), word.upper())
@@ -326,6 +326,13 @@ def text_of(node: yaml.Node | None) -> str | None:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
+def truth_of(node: yaml.Node | None) -> bool | None:
+    """Return the truth that Go's YAML reads in a scalar (`no`, `off`, `n`); None for all else."""
+    if not isinstance(node, yaml.ScalarNode) or node.style:
+        return None
+    return _TRUTHS.get(str(node.value))
+
+
 def items_of(node: yaml.Node | None) -> list[yaml.Node]:
     """Return the items of a sequence node; an empty list for anything else."""
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
@@ -361,8 +368,9 @@ def printed(node: yaml.ScalarNode) -> str:
     `1.20` is printed as `1.2`, `010` as `8`, `1e3` as `1000`, `on` as `true` (gopkg.in/yaml,
     `strconv`).
     """
-    if not node.style and str(node.value) in _TRUTHS:
-        return _TRUTHS[str(node.value)]
+    truth = truth_of(node)
+    if truth is not None:
+        return "true" if truth else "false"
     text = str(node.value).replace("_", "")
     if node.style or not _NUMBER.fullmatch(text) or reads_as_string(str(node.value)):
         return ""

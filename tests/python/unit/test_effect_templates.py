@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gitops_rollback.effective.templates import Templates
@@ -570,6 +572,8 @@ CONDITIONS = {
     "that holds by a default": ("if .Values.none | default true", ""),
     "that holds, of a text": ('if eq .Values.stage "prod"', ""),
     "that holds, of a number": ("if .Values.three", ""),
+    "that holds, of a text that looks like none": ("if .Values.quoted", ""),
+    "that does not hold, of one letter": ("if .Values.letter", "it changes nothing"),
     "that holds, of a list": ("with $x := .Values.list", ""),
     "of the image": ("if .Values.image.tag", ""),
     "of a part of an image, below the dot": ("if and .image .digest", ""),
@@ -596,7 +600,7 @@ CONDITIONS = {
     "of the cluster": ("if .Capabilities.KubeVersion", "not followed"),
     "of what is looked up": ('if lookup "v1" "Pod" "" ""', "not followed"),
 }
-MORE = "on: true\noff: no\nstage: prod\nthree: 3\nzero: 0\nlist: [1]\n"
+MORE = "on: true\noff: no\nletter: n\nquoted: 'no'\nstage: prod\nthree: 3\nzero: 0\nlist: [1]\n"
 
 
 @pytest.mark.parametrize(("condition", "why"), CONDITIONS.values(), ids=CONDITIONS)
@@ -747,7 +751,11 @@ def test_templates_that_include_each_other_without_end_get_no_digest() -> None:
 
 SWITCHED = {
     "by its condition": ("condition: 'a.b, shop.on'", "shop: {on: false, "),
+    "by its condition, as YAML says it too": ("condition: shop.on", "shop: {on: no, "),
+    "by its condition, in one letter": ("condition: shop.on", "shop: {on: n, "),
+    "by a text, which is none": ("condition: 'shop.on,b'", "b: off\nshop: {on: 'true', "),
     "by a tag": ("tags: [front]", "tags: {front: false}\nshop: {"),
+    "by a tag, as YAML says it too": ("tags: [front]", "tags: {front: OFF}\nshop: {"),
 }
 TAKES = "dependencies: [{name: shop, %s}]\n"
 
@@ -761,8 +769,14 @@ def test_a_chart_that_is_switched_off_runs_nothing(said: str, values: str) -> No
     files["clusters/r.yaml"] = release("ours", "  values: {more: 1}\n")
     assert not isinstance(found, str), found  # nobody is known to install it
     assert "its condition or its tags switch it off" in deployed(files)
-    on = {f"{CHART}values.yaml": given.replace("false", "true")}
+    on = {f"{CHART}values.yaml": re.sub(r": (?:false|no|n|off|OFF)\b", ": yes", given)}
     assert not isinstance(deployed(files | on), str)
+
+
+def test_a_text_switches_no_chart_off_whatever_it_says() -> None:
+    files = umbrella(READS, TAKES % "condition: shop.on")
+    given = "shop: {on: 'false', " + VALUES.strip() + "}\nglobal: {region: eu}\n"
+    assert not isinstance(deployed(files | {f"{CHART}values.yaml": given}), str)
 
 
 IMPORTED = {
