@@ -101,6 +101,9 @@ class Templates:
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
     _charts: dict[tuple[str, int], Texts] = field(default_factory=dict, repr=False, compare=False)
+    _given: dict[tuple[str, str, int], yaml.Node | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def doubt(
         self, folder: str, image: ImageField, values: yaml.Node | None = None
@@ -169,8 +172,11 @@ class Templates:
         yield _Reader(chart, keys, folder)
         below = chart.below.get(keys[0], "") if keys else ""
         if below:
-            own = find(values, keys[0]) if values is not None else None
-            yield from self._readers(below, keys[1:], self._with_own(below, own, values))
+            place = (below, keys[0], id(values))  # as of a chart: it is asked for each of its parts
+            if place not in self._given:
+                own = find(values, keys[0]) if values is not None else None
+                self._given[place] = self._with_own(below, own, values)
+            yield from self._readers(below, keys[1:], self._given[place])
 
     def _switched(self, reader: _Reader) -> Unknown | None:
         """Return that a chart does not take the one below it that gets a value, or gives it others.

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gitops_rollback.effective.templates import Templates
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse, root_of
 from gitops_rollback.manifest.fields import find_fields
 from unit.test_effect_sources import HOME, OURS, deployed, git, release
 
@@ -732,6 +732,19 @@ def test_a_tag_that_is_another_images_too_is_not_deployed(line: str, name: str) 
 def test_a_chart_that_computes_with_the_tag_gets_no_digest() -> None:
     template = '{{ if semverCompare ">=2" .Values.image.tag }}\na: b\n{{ end }}\n' + READS
     assert "no digest can stand there: the chart computes with the tag" in deployed(chart(template))
+
+
+def test_templates_of_a_chart_below_are_read_once_for_all_parts_of_its_image() -> None:
+    own = {f"{CHART}charts/shop/values.yaml": "replicas: 1\n"}
+    files = {path: text.encode() for path, text in (umbrella(READS) | own).items()}
+    parsed = {path: parse(path, data) for path, data in files.items() if ".yaml" in path}
+    values = root_of(parsed[f"{CHART}values.yaml"])
+    charts = Templates(files, parsed.get)
+    [field] = find_fields(parsed[f"{CHART}values.yaml"])
+    assert charts.doubt("charts/cart", field, values) is None
+    assert charts.no_digest("charts/cart", "shop.image", values) == ""
+    assert [*charts.warnings("charts/cart", field, values)] == []
+    assert len(charts._charts) == 2, "its own and the one below"  # noqa: SLF001
 
 
 def test_what_the_tag_is_written_to_beside_the_image_is_said() -> None:
