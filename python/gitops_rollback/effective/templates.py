@@ -187,7 +187,8 @@ class Templates:
         for path, one in declared_of(reader.folder, self.parsed):
             name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
             for item in items_of(lookup(one, "import-values")):
-                to = tuple((text_of(lookup(item, "parent")) or "").split(".")) if item.value else ()
+                parent = text_of(lookup(item, "parent")) or ""
+                to = tuple(key for key in parent.split(".") if key)  # "." are all values
                 if isinstance(item, yaml.ScalarNode) or reader.keys[: len(to)] == to:
                     why = f"values of {name} may be put in their place"
                     return Unknown(path, item.start_mark.line + 1, "import-values", why, ACCEPT)

@@ -795,6 +795,7 @@ def test_a_text_switches_no_chart_off_whatever_it_says() -> None:
 IMPORTED = {
     "whole": ("[data]", True),
     "over the image": ("[{child: a, parent: image}]", True),
+    "over all values": ("[{child: a, parent: .}]", True),
     "over something else": ("[{child: a, parent: other}]", False),
 }
 
