@@ -66,6 +66,12 @@ def other(server: GitHttpServer, tip: str) -> str:
     return commit
 
 
+def hooked(server: GitHttpServer, name: str, script: str) -> None:
+    hook = server.root / "m.git" / "hooks" / name
+    hook.write_text(f"#!/bin/sh\n{script}\n")
+    hook.chmod(0o755)
+
+
 def at(server: GitHttpServer) -> str:
     return git(server.root / "m.git", "rev-parse", "main").strip()
 
@@ -128,9 +134,7 @@ def test_the_words_of_a_host_that_declines_are_told(
     server: GitHttpServer, begun: tuple[Repository, Tip, str]
 ) -> None:
     repository, tip, commit = begun
-    hook = server.root / "m.git" / "hooks" / "pre-receive"
-    hook.write_text('#!/bin/sh\necho "GH006: Protected branch update failed" >&2\nexit 1\n')
-    hook.chmod(0o755)
+    hooked(server, "pre-receive", 'echo "GH006: Protected branch update failed" >&2\nexit 1')
     declined = r"\[remote rejected\] \(pre-receive hook declined\)\): GH006"
     with pytest.raises(RepositoryError, match=declined) as raised:
         repository.push(commit, "main", tip.commit)
@@ -143,9 +147,7 @@ def test_a_server_that_takes_it_and_does_not_report_is_asked_for_the_branch(
 ) -> None:
     """As one that is ended by what the push has set off."""
     repository, tip, commit = begun
-    hook = server.root / "m.git" / "hooks" / "post-receive"
-    hook.write_text("#!/bin/sh\nkill -9 $PPID\n")
-    hook.chmod(0o755)
+    hooked(server, "post-receive", "kill -9 $PPID")
     repository.push(commit, "main", tip.commit)
     assert at(server) == commit
 
