@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 PAGES = (
     *("install", "first-rollback", "on-call", "numbers", "security", "troubleshooting"),
-    *("flux", "manifests", "pull-requests", "storage"),
+    *("flux", "manifests", "many", "pull-requests", "storage"),
 )
 TAGS = ("1.4.2", "1.5.0", "1.5.1")
 REPOSITORY = "https://github.com/acme/manifests.git"
@@ -63,6 +63,7 @@ def registry() -> Iterator[RegistryStandIn]:
         start = datetime.now(UTC) - timedelta(days=len(TAGS))
         for number, tag in enumerate(TAGS):
             standin.push("acme/cart", tag, pushed=start + timedelta(days=number))
+            standin.push("acme/payment", f"2{tag[1:]}", pushed=start + timedelta(days=number))
         yield standin
 
 
@@ -113,6 +114,15 @@ def told(shop: Shop, registry: RegistryStandIn) -> Iterator[Shop]:
         yield shop
 
 
+def take_payment(told: Shop) -> None:
+    """Let the shop have a second service, and a set of both."""
+    config = '[services.cart]\n[services.payment]\n[sets]\ncheckout = ["cart", "payment"]\n'
+    told.commit({".gitops-rollback.toml": config})
+    for tag in TAGS[:2]:
+        image = ("--service", "payment", "--image", f"acme/payment:2{tag[1:]}")
+        told.ok("deploy", *image, repository=REPOSITORY)
+
+
 def commands(page: str) -> list[tuple[int, str]]:
     """Return the commands of a page, each with the exit code it is said to have."""
     text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
@@ -135,6 +145,8 @@ def test_the_commands_of_a_page_work_in_their_order(
     home = told.root / "empty"
     home.mkdir()
     environment = {**told.environment, **installed[1], "HOME": str(home)}
+    if page == "many":
+        take_payment(told)
     if page != "install":  # there, a clone is stood in
         environment["GITOPS_REPOSITORY"] = REPOSITORY
     for code, line in commands(page):

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from gitops_rollback import cli
-from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
 from gitops_rollback.parsing import parse
@@ -59,13 +58,6 @@ def test_the_configuration_of_the_docs_is_sound() -> None:
     assert config.settings("cart").manifests == ("cart/deployment.yaml",)
     assert config.expand(["checkout"]) == ("cart", "payment")
     assert config.environments["staging"].path == "clusters/staging"
-
-
-def test_the_commands_of_the_page_on_many_services_are_understood() -> None:
-    page = (ROOT / "docs/many.md").read_text(encoding="utf-8")
-    for line in block(page, "many").splitlines():
-        _command, name, *arguments = shlex.split(line)
-        request_of(parse(name, arguments, {}))
 
 
 def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -> None:
