@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
-from gitops_rollback.decide.facts import NeedAccount, NeedRemoved, NeedStateVersions
+from gitops_rollback.decide.facts import NeedAccount, NeedBeside, NeedRemoved, NeedStateVersions
 from gitops_rollback.decide.standing import names_of, one_account
 from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
-from gitops_rollback.ledger.holds import BAD, Bad, BrokenHoldError, HeldFile, Hold, parse_held
+from gitops_rollback.ledger.holds import (
+    BAD,
+    Bad,
+    BrokenHoldError,
+    HeldFile,
+    Hold,
+    may_be_of,
+    parse_held,
+)
 from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
 from gitops_rollback.ledger.state import (
     LONGEST_HISTORY,
@@ -53,7 +61,7 @@ def restored(facts: Facts) -> Facts:
         if one.is_hold:
             # What was written after it was deleted knew it: a state file that was deleted later.
             is_known = bool(gone) and gone[0][0] != one.commit
-            found = [] if is_known else _deleted_hold(one, at)
+            found = [] if is_known else _deleted_hold(one, facts)
             held += [file for file in found if not _knows(told, file.hold.deed)]
             continue
         state = _deleted(one, facts)
@@ -109,10 +117,10 @@ def _deleted(one: Removed, facts: Facts) -> State | None:
             stood = newest_sound(versions, at.environment, at.service)
             return mended(stood, newest_written(versions, at.environment, at.service))[0]
         raise RepositoryError(f"{error.message}; commit {commit} deleted it", back) from error
-    return state if is_own_name or _is_of(state, at) else None
+    return state if is_own_name or _is_of(state, facts) else None
 
 
-def _deleted_hold(one: Removed, at: ServiceAtTip) -> list[HeldFile]:
+def _deleted_hold(one: Removed, facts: Facts) -> list[HeldFile]:
     """Return the file of a hold that was deleted by hand, if it holds one of the service's fields.
 
     One that was broken has ended: to delete it then is what the error about it says. Raises
@@ -122,18 +130,29 @@ def _deleted_hold(one: Removed, at: ServiceAtTip) -> list[HeldFile]:
         file = parse_held(one.data, one.path)
     except BrokenHoldError:
         return []
-    return [file] if _is_of(file, at) else []
+    return [file] if _is_of(file, facts) else []
 
 
-def _is_of(state: State | HeldFile, at: ServiceAtTip) -> bool:
-    """Tell whether a file of another name is of one of a service's fields.
+def _is_of(file: State | HeldFile, facts: Facts) -> bool:
+    """Tell whether a deleted file of another name is of one of a service's fields.
 
-    One of another environment has to be of the very place: a field that is only like it may be that
-    of an environment which is gone.
+    One that stands where it was written down is, or is like one and of its environment. What has
+    left its place under a name that the service may have had counts, too, unless the service's file
+    stood beside it: then it is of an environment, or a service, that is gone.
     """
-    found = find_fields(state.fields, at.found.fields)
-    is_here = state.environment == at.environment
-    return any(one.field is not None and (is_here or one.how == THERE) for one in found)
+    at = facts.at
+    fields = at.found.fields
+    if file.environment in at.elsewhere:
+        return False
+    found = find_fields(file.fields, fields)
+    is_here = file.environment == at.environment
+    if any(one.field is not None and (is_here or one.how == THERE) for one in found):
+        return True
+    if file.service not in {at.service, *names_of(fields)}:
+        return False
+    lost = (noted for noted in file.fields if may_be_of(noted, fields))
+    doubts = (NeedBeside.of(noted, fields) for noted in lost)
+    return any(doubt is None or not facts.ask(doubt) for doubt in doubts)
 
 
 def _has_all_of(later: State, earlier: State) -> bool:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.fields import Likeness, NotedField
     from gitops_rollback.manifest.edit import FieldEdit
-    from gitops_rollback.manifest.image_field import FieldKey
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.model import Build
     from gitops_rollback.query.tags import Ran, Tag
     from gitops_rollback.repo.objects import Tip
@@ -479,6 +480,25 @@ class NeedRemoved(Need[tuple[Removed, ...]]):
     """
 
     services: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NeedBeside(Need[bool]):
+    """Whether one of some files stood on the branch when a field of before last stood at a path.
+
+    So it is where it stands there still; not where its file goes on without it, or where no commit
+    in reach took the file away.
+    """
+
+    path: str
+    like: Likeness
+    files: frozenset[str]
+
+    @classmethod
+    def of(cls, noted: NotedField, fields: Iterable[ImageField]) -> NeedBeside | None:
+        """Return what to ask of a field that was written down; None if fields are of its file."""
+        files = frozenset(one.path for one in fields) - {noted.path}
+        return cls(noted.path, noted.likeness, files) if files else None
 
 
 @dataclass(frozen=True)

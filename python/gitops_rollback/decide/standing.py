@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.facts import NeedBeside
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.fields import THERE, find_fields, meant_by, once
+from gitops_rollback.ledger.fields import MOVED, THERE, find_fields, meant_by, once
 from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
@@ -32,20 +33,23 @@ def standing(
     others: Iterable[State],
     held: Iterable[PlacedHold],
     branch: Sequence[ImageField],
+    twins: Collection[State] = (),
 ) -> ServiceAtTip:
     """Return a service, of which only its own state file counts, with all that counts for it.
 
     `others` are state files of further names, `held` all holds in force, `branch` all fields that
     are known, each once. What is lost in another environment that there is, is lost to that one.
+    `twins` are those of the others whose fields are gone, though they are like the service's.
     """
     fields, own = at.found.fields, at.state
     mine = {one.key for one in fields}
     known = tuple(others)
-    aliases = tuple(state for state in known if _is_of(state, mine, branch))
+    aliases = tuple(one for one in known if one not in twins and _is_of(one, mine, branch))
     lost = tuple(
         state
         for state in known
-        if state.environment not in at.elsewhere and _may_be_of(state, fields, branch)
+        if state in twins
+        or (state.environment not in at.elsewhere and _may_be_of(state, fields, branch))
     )
     holds = _with_own(find_holds(held, fields), own)
     theirs = tuple(file for file in holds.lost if file.environment in at.elsewhere)
@@ -102,6 +106,33 @@ def tells_what_stands(own: State | None, fields: Iterable[ImageField]) -> bool:
     Then state files of names that are nobody's any more may be of these fields, too.
     """
     return own is not None and all(meant_by(own.fields, one) is not None for one in fields)
+
+
+def doubt_of(
+    file: State | HeldFile,
+    own: State | None,
+    fields: Sequence[ImageField],
+    environments: Collection[str],
+    branch: Iterable[ImageField],
+) -> NeedBeside | None:
+    """Return what tells whether a file that nobody's environment wrote is of a service at all.
+
+    None where nothing has to. A field that left its place, and the twin of one that is gone, look
+    alike; but only a twin stood beside it. What the service's `own` state file knows was settled
+    when that was written.
+    """
+    if file.environment in environments:
+        return None
+    deed = file.hold.deed if isinstance(file, HeldFile) else file.newest
+    if own is not None and deed is not None and any(one.id == deed.id for one in own.deployed):
+        return None
+    mine = {one.key for one in fields}
+    found = find_fields(file.fields, branch)
+    moved = (one.noted for one in found if one.how == MOVED and one.field and one.field.key in mine)
+    noted = next(moved, None)
+    if noted is None or any(one.how == THERE for one in found):
+        return None
+    return NeedBeside.of(noted, fields)
 
 
 def belongs_to(

@@ -180,6 +180,11 @@ class PlacedHold:
     there: frozenset[FieldKey]
     missing: tuple[NotedField, ...]
 
+    @property
+    def as_lost(self) -> PlacedHold:
+        """The same hold, whose fields are found no more: what was found is only like them."""
+        return PlacedHold(self.file, frozenset(), self.file.fields)
+
 
 @dataclass(frozen=True)
 class Holds:

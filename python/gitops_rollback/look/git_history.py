@@ -23,7 +23,7 @@ from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.model import Request
 from gitops_rollback.repo.objects import Tip
-from gitops_rollback.repo.repository import FIRST_LOOK
+from gitops_rollback.repo.repository import FIRST_LOOK, LAST_LOOK
 from gitops_rollback.services.config import Config
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     IsEnough = Callable[[Sequence[HistoryEntry]], bool]
 
 # How many commits are looked at: few first, for each of them costs the server.
-DEPTHS = (FIRST_LOOK, 1000)
+DEPTHS = (FIRST_LOOK, LAST_LOOK)
 _MOST_STEPS = 3  # to an earlier image, that are held against what took effect
 _MOST_MOVES = 5  # of a file, that are followed
 _MOST_REMOVED = 50  # files that a commit takes away, and that are looked at

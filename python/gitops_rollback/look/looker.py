@@ -18,6 +18,7 @@ from gitops_rollback.decide.facts import (
     Need,
     NeedAccount,
     NeedAuthor,
+    NeedBeside,
     NeedBlobs,
     NeedChanges,
     NeedCheck,
@@ -55,6 +56,7 @@ from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
 from gitops_rollback.look.since import changes_since
+from gitops_rollback.look.standings import stood_beside
 from gitops_rollback.model import is_name
 from gitops_rollback.repo.builder import BuildError
 from gitops_rollback.web.hosts import MOST_AT_ONCE
@@ -136,6 +138,8 @@ class Looker:
                 return self._versions(facts)
             case NeedRemoved(services=services):
                 return self._removed(services)
+            case NeedBeside():
+                return stood_beside(self.repository, self._tip, need)
             case NeedChanges(sha256=sha256):
                 return self._changes(sha256, facts)
             case NeedStorage():

@@ -8,13 +8,14 @@ from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import (
     all_there,
     belongs_to,
+    doubt_of,
     moved,
     names_of,
     standing,
     tells_what_stands,
 )
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.fields import once
+from gitops_rollback.ledger.fields import likeness_of, once
 from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, named_at, parse_state, path_of
 from gitops_rollback.look.environment_files import (
@@ -25,6 +26,7 @@ from gitops_rollback.look.environment_files import (
     read_files,
 )
 from gitops_rollback.model import is_name
+from gitops_rollback.repo.repository import LAST_LOOK
 from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import has_field
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from gitops_rollback.decide.facts import NeedBeside
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import Tip
@@ -78,11 +81,18 @@ def read_standings(
     branch = once([*branch, *fields_where_noted(repository, tip, shared, others.values())])
     if not all_there([*held, *others.values()], branch):
         branch = once([*branch, *_everywhere(repository, tip, shared)])
+    known = config.environments.keys() | {fields.environment.name for fields, _own in found}
+
+    def is_twins(file: State | HeldFile, own: State | None, fields: ServiceFields) -> bool:
+        doubt = doubt_of(file, own, fields.fields, known, branch)
+        return doubt is not None and stood_beside(repository, tip, doubt)
+
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         service, environment = fields.service, fields.environment.name
         theirs = [s for path in names[service] if (s := others.get(path)) is not None]
         theirs = [state for state in theirs if _name(state) != (environment, service)]
+        twins = [state for state in theirs if is_twins(state, own, fields)]
         at = ServiceAtTip(
             tip,
             fields,
@@ -90,7 +100,8 @@ def read_standings(
             elsewhere=frozenset(config.environments) - {environment},
             named=frozenset((state.service, state.environment) for state in theirs),
         )
-        at = standing(at, theirs, placed, branch)
+        holds = [one.as_lost if is_twins(one.file, own, fields) else one for one in placed]
+        at = standing(at, theirs, holds, branch, twins)
         if left and any(fields is one for one in unsure):
             at = replace(at, found=replace(fields, notes=(*fields.notes, _UNREAD.format(left))))
         if own is not None and service in today:
@@ -99,6 +110,19 @@ def read_standings(
             moving = moved(own, today[service], there, branch, counted=there in at.aliases)
             at = replace(at, displaced=moving)
         yield at
+
+
+def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
+    """Tell whether files stood beside a field of before when its file went away."""
+    here = repository.list_files(tip.commit, [need.path])
+    if here:
+        found = inventory.read_manifests(read_files(repository, here)).fields.values()
+        return any(need.like.fits(likeness_of(field)) for fields in found for field in fields)
+    gone = repository.removals(tip, need.path, LAST_LOOK)
+    if not gone:
+        return False
+    there = repository.list_files(f"{gone[0][1].commit}~1", need.files)
+    return any(entry.path in need.files for entry in there)
 
 
 def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:

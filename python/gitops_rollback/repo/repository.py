@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["PushLostError", "Repository"]
 
 FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at first
+LAST_LOOK = 1000  # and at most
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
 _MOST_REMEMBERED = 16_000_000  # bytes of blobs

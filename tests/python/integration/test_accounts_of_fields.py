@@ -283,6 +283,7 @@ def test_what_was_retired_does_not_come_back(cart: Shop) -> None:
 
 
 ENVIRONMENT = '[environments.{}]\npath = "apps"\n'
+TEST = '[environments.test]\npath = "b"\n'
 OLD_STATE = CART_STATE.replace("default", "old")
 
 
@@ -303,6 +304,44 @@ def test_a_state_file_that_was_deleted_under_an_older_name_counts(tmp_path: Path
     assert refused(shop, "cart", "1.6.0") == "held"
     release(shop, "cart")
     assert refused(shop, "cart", "1.6.0") == "bad"
+
+
+def test_what_was_deleted_under_an_older_name_counts_where_its_manifest_moved_too(
+    tmp_path: Path,
+) -> None:
+    shop = held_by_an_old_name(tmp_path)
+    (held,) = shop.holds()
+    text = shop.text(PATH).replace("name: server", "name: web")
+    shop.commit({OLD_STATE: None, held: None, CONFIG: ENVIRONMENT.format("new")})
+    shop.commit({PATH: None, "apps/moved/web.yaml": text})
+    assert refused(shop, "cart", "1.6.0") == "held"
+    release(shop, "cart")
+    assert refused(shop, "cart", "1.6.0") == "bad"
+
+
+@pytest.mark.parametrize("is_tidy", [False, True], ids=["its state is left", "all of it"])
+def test_an_environment_that_was_removed_leaves_its_twin_what_that_ran(
+    tmp_path: Path, *, is_tidy: bool
+) -> None:
+    config = '[environments.live]\npath = "a"\n'
+    files = {"a/cart.yaml": WEB, "b/cart.yaml": WEB, CONFIG: config + TEST}
+    shop = Shop(tmp_path).open(files)
+    for tag in ("1.5.0", "1.6.0", "1.7.0"):
+        deploy(shop, "cart", tag, "--environment", "test")
+    roll_back(shop, "cart", "--environment", "test")
+    shop.commit({"a/cart.yaml": WEB.replace("acme/cart:1.4.1", image("1.6.0"))})
+    gone = (CART_STATE.replace("default", "test"), *shop.holds()) if is_tidy else ()
+    shop.commit({CONFIG: config, "b/cart.yaml": None, **dict.fromkeys(gone)})
+    assert shop.ok("plan", "cart").service()["to"]["image"] == "docker.io/acme/cart:1.4.1"
+    if is_tidy:
+        deploy(shop, "cart", "1.7.0")
+        return
+    run = shop.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.8.0"))
+    assert run.error["code"] == "lost-hold"
+    assert "its field is found no more: Deployment web, container server (b/cart.yaml)" in run.said
+    release(shop, "cart")
+    deploy(shop, "cart", "1.8.0")
+    assert refused(shop, "cart", "1.7.0") == "bad"
 
 
 def test_a_state_file_that_was_broken_and_deleted_under_an_older_name_is_named(

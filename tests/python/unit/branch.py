@@ -22,6 +22,7 @@ from gitops_rollback.decide.facts import (
     FirstTry,
     History,
     Need,
+    NeedBeside,
     NeedCheck,
     NeedDigest,
     NeedHistory,
@@ -215,6 +216,8 @@ class Branch:
                 return tuple(LogEntry(c.id, c.at, c.by, c.message) for c in newest)
             case NeedRemoved(services=services):
                 return tuple(self._removed(services))
+            case NeedBeside():
+                return self._stood_beside(need)
             case NeedStateVersions():
                 return self._versions(path_of(facts.at.environment, facts.at.service))
             case NeedRecords(count=count):
@@ -248,6 +251,11 @@ class Branch:
                 if is_its and path == path_of(folder, service):
                     data = before.files[path]
                     yield Removed(after.id, after.message, service, folder, data)
+
+    def _stood_beside(self, need: NeedBeside) -> bool:
+        """Tell it of files that have one field each."""
+        last = next(commit for commit in reversed(self.commits) if need.path in commit.files)
+        return any(path in last.files for path in need.files)
 
     def _history(self, at: ServiceAtTip) -> tuple[Any, ...]:
         path = at.found.fields[0].path

@@ -15,6 +15,7 @@ from gitops_rollback.decide.facts import (
     Need,
     NeedAccount,
     NeedAuthor,
+    NeedBeside,
     NeedBlobs,
     NeedChanges,
     NeedCheck,
@@ -240,6 +241,7 @@ def service_at_tip(
 _PLAIN: dict[type[Need[Any]], Any] = {
     NeedAccount: (),
     NeedAuthor: "joe",
+    NeedBeside: False,
     NeedBlobs: Blobs(),
     NeedChanges: (),
     NeedDigest: Digest(None),

@@ -301,8 +301,6 @@ class Judge(RuleBasedStateMachine):
 
     @rule(who=PEOPLE, place=PLACES)
     def rename_the_environment(self, who: str, place: int) -> None:
-        if self.is_deleted(place):
-            return  # under a name of before, only a file of the very place is known again
         self.renamed += 1
         self.names[place].add(f"env{self.renamed}")
         self.environments[place] = f"env{self.renamed}"

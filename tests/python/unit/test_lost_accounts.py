@@ -10,8 +10,11 @@ import pytest
 
 from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import (
+    Facts,
     FirstTry,
     History,
+    Need,
+    NeedBeside,
     Removed,
     Revision,
     ServiceAtTip,
@@ -20,6 +23,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.standing import (
     all_there,
     belongs_to,
+    doubt_of,
     moved,
     names_of,
     retired_holds,
@@ -35,7 +39,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.fields import note, note_written
-from gitops_rollback.ledger.holds import HeldFile, Holds, place_holds, render_held
+from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, place_holds, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
@@ -59,6 +63,7 @@ from unit.test_repair import told, version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.manifest.image_field import ImageField
 
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
@@ -244,10 +249,11 @@ def removed(
     message: str = "Tidy up",
     environment: str = "production",
     commit: str = "a",
+    service: str = "cart",
 ) -> Removed:
     """A state file that a commit took away."""
     data = render_state(found) if isinstance(found, State) else found
-    return Removed(commit * 40, message, "cart", environment, data)
+    return Removed(commit * 40, message, service, environment, data)
 
 
 def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
@@ -280,8 +286,8 @@ def revert_of_it() -> str:
         pytest.param((removed(ELSEWHERE, environment="old"),), True, id="under a name of before"),
         pytest.param((removed(replace(ELSEWHERE, fields=()), environment="old"),), False,
                      id="under a name of before, of which fields is not known"),
-        pytest.param((removed(MOVED, environment="old"),), False,
-                     id="of another place, in an environment that is gone"),
+        pytest.param((removed(replace(MOVED, service="web"), service="web", environment="old"),),
+                     False, id="of another name, in an environment that is gone"),
         pytest.param((removed(ELSEWHERE, environment="staging"),), False, id="of another one"),
         pytest.param((), False, id="none"),
     ],
@@ -292,6 +298,48 @@ def test_what_was_deleted_by_hand_holds_and_what_was_taken_back_does_not(
     at_tip = place(elsewhere=frozenset({"staging"}))
     found = changed(wish("release"), at_tip, telling(NeedRemoved=gone))
     assert found.ends == ((HOLD.id,) if is_held else ())
+
+
+OLD = tuple(replace(one, container="old") for one in MOVED.fields)
+STRANGE = tuple(replace(one, name="pay", image="docker.io/acme/pay:1") for one in MOVED.fields)
+OLD_PLACE = NeedBeside(
+    "old/a.yaml", MOVED.fields[0].likeness, frozenset({"apps/cart/deployment.yaml"})
+)
+
+
+@pytest.mark.parametrize("is_hold", [False, True], ids=["a state file", "the file of a hold"])
+@pytest.mark.parametrize(
+    ("fields", "beside", "is_held"),
+    [
+        pytest.param(MOVED.fields, False, True, id="that moved"),
+        pytest.param(MOVED.fields, True, False, id="beside which ours stood: of one that is gone"),
+        pytest.param(OLD, False, True, id="that moved, and its container was renamed"),
+        pytest.param(OLD, True, False, id="beside which ours stood, of another container"),
+        pytest.param(STRANGE, False, False, id="of another image, and another workload"),
+        pytest.param((), False, False, id="of no field"),
+    ],
+)
+def test_what_was_deleted_under_a_name_of_before_counts_unless_it_was_a_twin_s(
+    fields: tuple[NotedField, ...],
+    beside: bool,  # noqa: FBT001
+    is_held: bool,  # noqa: FBT001
+    *,
+    is_hold: bool,
+) -> None:
+    gone = removed(replace(MOVED, fields=fields), environment="old")
+    if is_hold:
+        gone = removed_hold(found=replace(LATER, environment="old", fields=fields))
+    asked = []
+
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401
+        asked.append(need)
+        return telling(NeedRemoved=(gone,), NeedBeside=beside)(need, facts)
+
+    found = changed(wish("release"), place(), answer)
+    assert bool(found.ends) == is_held
+    likely = fields and fields is not STRANGE
+    wanted = [replace(OLD_PLACE, like=fields[0].likeness)] if likely else []
+    assert [need for need in asked if isinstance(need, NeedBeside)] == wanted
 
 
 def test_of_two_files_that_were_deleted_the_one_that_knew_the_other_counts() -> None:
@@ -352,7 +400,10 @@ RENAMED = replace(HERE_HELD, fields=tuple(replace(one, container="old") for one 
                      id="by this tool: it had ended"),
         pytest.param((removed_hold(found=b"{"), removed()), ("held1",),
                      id="broken, as the error about it says"),
-        pytest.param((removed_hold(found=RENAMED), removed()), ("held1",), id="of another field"),
+        pytest.param((removed_hold(found=RENAMED), removed()), ("held2", "held1"),
+                     id="of a container that was renamed"),
+        pytest.param((removed_hold(found=replace(RENAMED, service="shop")), removed()), ("held1",),
+                     id="of another service's field"),
     ],
 )  # fmt: skip
 def test_the_file_of_a_hold_that_was_deleted_by_hand_holds(
@@ -424,12 +475,13 @@ def standing_of(
     fields: Sequence[ImageField] = (FIELD,),
     branch: Sequence[ImageField] = (),
     elsewhere: Sequence[str] = (),
+    twins: Sequence[State] = (),
 ) -> ServiceAtTip:
     """What counts for fields, which are all that the branch has unless it is said."""
     found = replace(place().found, fields=tuple(fields))
     at = replace(place(), found=found, state=own, elsewhere=frozenset(elsewhere))
     everything = tuple(branch or fields)
-    return standing(at, others, place_holds(held, everything), everything)
+    return standing(at, others, place_holds(held, everything), everything, twins)
 
 
 def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() -> None:
@@ -475,6 +527,54 @@ def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
     found = standing_of(None, [gone], elsewhere=elsewhere)
     assert found.lost == ((gone,) if is_bad else ())
     assert (found.state.bad if found.state else ()) == ((BAD,) if is_bad else ())
+
+
+OLDER = replace(ALIAS, service="cart", environment="canary", bad=(BAD,), fields=(
+    replace(NOTED, path="canary/cart.yaml"),
+))  # fmt: skip
+
+
+def test_what_a_twin_that_is_gone_had_is_bad_here_and_its_images_never_ran() -> None:
+    found = standing_of(None, [OLDER], twins=[OLDER])
+    assert (found.aliases, found.lost) == ((), (OLDER,))
+    assert found.state is not None
+    assert (found.state.deployed, found.state.bad) == ((), (BAD,))
+    held = replace(OURS, environment="canary", fields=OLDER.fields)
+    [placed] = place_holds([held], [FIELD])
+    assert find_holds([placed], [FIELD]).ours == (held,)
+    assert find_holds([placed.as_lost], [FIELD]) == Holds(lost=(held,))
+
+
+@pytest.mark.parametrize(
+    ("file", "own", "is_in_doubt"),
+    [
+        pytest.param(OLDER, None, True, id="a state file"),
+        pytest.param(replace(OURS, environment="canary", fields=OLDER.fields), None, True,
+                     id="a hold"),
+        pytest.param(replace(OLDER, deployed=()), NAME, True, id="a state file of no deed"),
+        pytest.param(OLDER, replace(NAME, deployed=OLDER.deployed), False,
+                     id="that the own state file knows"),
+        pytest.param(OLDER, replace(NAME, deployed=(replace(OLDER.deployed[0], id="other"),)), True,
+                     id="that it does not know"),
+        pytest.param(replace(OLDER, environment="staging"), None, False,
+                     id="of an environment that there is"),
+        pytest.param(ALIAS, None, False, id="of a field at its place"),
+        pytest.param(replace(OLDER, fields=(*ALIAS.fields, *MOVED_AWAY.fields)), None, False,
+                     id="one of whose fields is at its place"),
+        pytest.param(replace(OLDER, fields=(replace(NOTED, container="old"),)), None, False,
+                     id="of a field that is lost"),
+        pytest.param(replace(OLDER, fields=(replace(NOTED, document=7),)), None, False,
+                     id="of the same file"),
+    ],
+)  # fmt: skip
+def test_what_nobody_s_environment_wrote_of_a_field_elsewhere_is_in_doubt(
+    file: State | HeldFile,
+    own: State | None,
+    is_in_doubt: bool,  # noqa: FBT001
+) -> None:
+    wanted = NeedBeside("canary/cart.yaml", NOTED.likeness, frozenset({NOTED.path}))
+    doubt = doubt_of(file, own, [FIELD], {"production", "staging"}, [FIELD, BASKET])
+    assert doubt == (wanted if is_in_doubt else None)
 
 
 def test_the_hold_that_the_own_state_file_names_counts_though_its_field_was_renamed() -> None:
