@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
@@ -65,8 +66,8 @@ def read_standings(
     """
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
     owns = [own for _fields, own in found if own is not None]
-    own_fields = [field for fields, _own in found for field in fields.fields]
-    branch = once([*own_fields, *fields_where_noted(repository, tip, shared, [*held, *owns])])
+    noted = fields_where_noted(repository, tip, shared, [*held, *owns])
+    branch = once([*(field for fields, _own in found for field in fields.fields), *noted])
     today = {
         fields.service: name
         for fields, own in found
@@ -82,34 +83,50 @@ def read_standings(
     if not all_there([*held, *others.values()], branch):
         branch = once([*branch, *_everywhere(repository, tip, shared)])
     known = config.environments.keys() | {fields.environment.name for fields, _own in found}
-
-    def is_twins(file: State | HeldFile, own: State | None, fields: ServiceFields) -> bool:
-        doubt = doubt_of(file, own, fields.fields, known, branch)
-        return doubt is not None and stood_beside(repository, tip, doubt)
-
+    is_twins = partial(_is_twins, repository, tip, known, branch)
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         service, environment = fields.service, fields.environment.name
         theirs = [s for path in names[service] if (s := others.get(path)) is not None]
         theirs = [state for state in theirs if _name(state) != (environment, service)]
-        twins = [state for state in theirs if is_twins(state, own, fields)]
+        twins = [state for state in theirs if is_twins(own, fields, state)]
         at = ServiceAtTip(
             tip,
             fields,
             None if service in today else own,
-            elsewhere=frozenset(config.environments) - {environment},
+            elsewhere=config.environments.keys() - {environment},
             named=frozenset((state.service, state.environment) for state in theirs),
         )
-        holds = [one.as_lost if is_twins(one.file, own, fields) else one for one in placed]
+        holds = [one.as_lost if is_twins(own, fields, one.file) else one for one in placed]
         at = standing(at, theirs, holds, branch, twins)
         if left and any(fields is one for one in unsure):
             at = replace(at, found=replace(fields, notes=(*fields.notes, _UNREAD.format(left))))
         if own is not None and service in today:
-            path = path_of(*_name(today[service]))
-            there = _states(repository, tip, {path}).get(path)
-            moving = moved(own, today[service], there, branch, counted=there in at.aliases)
-            at = replace(at, displaced=moving)
+            at = _with_displaced(at, repository, own, today[service], branch)
         yield at
+
+
+def _with_displaced(
+    at: ServiceAtTip, repository: Repository, own: State, name: State, branch: Sequence[ImageField]
+) -> ServiceAtTip:
+    """Return a service with its state file as it moves to the name that its fields have today."""
+    path = path_of(*_name(name))
+    there = _states(repository, at.tip, {path}).get(path)
+    return replace(at, displaced=moved(own, name, there, branch, counted=there in at.aliases))
+
+
+def _is_twins(
+    repository: Repository,
+    tip: Tip,
+    environments: Collection[str],
+    branch: Sequence[ImageField],
+    own: State | None,
+    fields: ServiceFields,
+    file: State | HeldFile,
+) -> bool:
+    """Tell whether a file is of fields that are gone, though they are like a service's."""
+    doubt = doubt_of(file, own, fields.fields, environments, branch)
+    return doubt is not None and stood_beside(repository, tip, doubt)
 
 
 def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
