@@ -94,7 +94,7 @@ def read_standings(
             tip,
             fields,
             None if service in today else own,
-            elsewhere=config.environments.keys() - {environment},
+            elsewhere=frozenset(config.environments.keys() - {environment}),
             named=frozenset((state.service, state.environment) for state in theirs),
         )
         holds = [one.as_lost if is_twins(own, fields, one.file) else one for one in placed]
