@@ -94,7 +94,13 @@ def write_new(at: int, name: str, data: bytes) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, and nothing beside it; raises `OSError`."""
+    """Write a file that is there whole or not at all, and nothing beside it; raises `OSError`.
+
+    A device or a pipe is written into: a file in its place would take /dev/null from everybody.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     own = _own_file(path.parent, RESULT)
     try:
         with os.fdopen(os.dup(own.descriptor), "w", encoding="utf-8") as stream:

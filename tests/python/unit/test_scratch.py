@@ -122,10 +122,21 @@ def test_a_file_is_written_whole_and_what_a_killed_run_left_beside_it_goes(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"result.json", ".gitops-rollback.toml"}
 
 
-@pytest.mark.parametrize("text", ["\ud800", "{}"])
-def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(("name", "text"), [("new", "\ud800"), ("target", "{}")])
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, name: str, text: str) -> None:
     target = tmp_path / "target"
     target.mkdir()
     with pytest.raises((OSError, ValueError)):
-        write_whole(target, text)
+        write_whole(tmp_path / name, text)
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_pipe_or_a_device_is_written_into_and_stays_what_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR)
+    write_whole(pipe, "{}\n")
+    assert os.read(reader, 9) == b"{}\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
