@@ -11,7 +11,7 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.conditions import parts_of
+from gitops_rollback.effective.conditions import covered, parts_of
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import yaml
+
+    from gitops_rollback.effective.conditions import Guards
 
 GLOBAL = "global"  # values that a chart's dependencies get too
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
@@ -33,7 +35,8 @@ _YAML_COMMENT = regex(r"^[ \t]*#[^\n]*$", re.MULTILINE)
 # below a variable that is set once.
 _VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\.[\w-]+)*)"
 _INDEXED = regex(rf'\bindex\s+{_VALUE}((?:\s+"[\w.-]*")+)')
-_IN_BRACKETS = regex(rf"\(\s*{_VALUE}\s*\)(?=\.)")
+_IF = regex(r"\{\{-?\s*(?:else\s+)?if\b[^{}]*\}\}")
+_IN_BRACKETS = regex(rf"{_IF.pattern}|\(\s*{_VALUE}\s*\)(?=\.)")  # of which an `if` may be empty
 _SET = regex(rf"\{{\{{-?\s*(\$\w+)\s*:=\s*{_VALUE}\s*-?\}}\}}")
 _ANY_SET = regex(r"(\$\w+)\s*(?:,\s*\$\w+\s*)?:?=")
 _VARIABLE = regex(r"\$\w+(?!\s*:?=)")
@@ -71,7 +74,6 @@ _MUTATES = frozenset({"set", "unset", "merge", "mergeOverwrite", "mustMerge", "m
 _NO_WORD = regex(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[$.][\w.-]*|\b\d[\w.]*")
 _WORD = regex(r"[A-Za-z]\w*")
 _ASSIGNS = regex(r"\s*(?:with\s+)?\$\w+\s*:?=|\s*with\b")
-_IF = regex(r"\{\{-?\s*(?:else\s+)?if\b[^{}]*\}\}")
 # What fails, or goes another way, where a digest stands behind the tag.
 _COUNTS = regex(r"\b(?:semver\w*|int|int64|float64|atoi|toDecimal)\b")
 _FIXED = regex(r"(?<!include )(?<!template )(?<!default )(?<!required )[\"`]([^\"`]*)[\"`]")
@@ -141,6 +143,7 @@ class Texts:
             for name, text in one.defined.items():  # of two of a name each may count
                 self._defined[name] = self._defined.get(name, "") + text
         self._known: dict[str, tuple[set[Keys], list[str]]] = {}
+        self._sure: dict[tuple[str, bool], frozenset[Keys]] = {}
         self._steps = 0
 
     @cached_property
@@ -274,12 +277,76 @@ class Texts:
                 yield from ((keys, use) for one in own for keys in _read_in(one))
 
     def _doubted(self, line: Line) -> Iterator[tuple[Keys, Use]]:
-        """Yield the values of an image that is made under a condition that is not followed."""
+        """Yield the values of an image that is made under a condition that is not followed.
+
+        None where another one is surely made of them, and in all branches that one may be made in.
+        """
+        guards = self._guards(line)
+        if not guards or not _makes_image(line):
+            return
+        own = _whole_keys(line)
+        others = (self._branch(line, *one) for guard in guards for one in guard.others())
+        if own and own <= self._certain("", is_image=True) and all(own <= one for one in others):
+            return
+        use = Use(line.place, f"stands under a condition that is not followed ({guards[0].title})")
+        yield from ((keys, use) for keys in self._used(line.text))
+
+    def _guards(self, line: Line) -> Guards:
         path, _, number = line.place.rpartition(":")
-        condition = self._doubts[path].get(int(number))
-        if condition is not None and _makes_image(line):
-            use = Use(line.place, f"stands under a condition that is not followed ({condition})")
-            yield from ((keys, use) for keys in self._used(line.text))
+        return self._doubts[path].get(int(number), ())
+
+    def _branch(self, line: Line, block: object, branch: int) -> frozenset[Keys]:
+        """Return the values that an image is surely made of in some branch beside a line."""
+        ways = [
+            (tuple(inner), self._used_surely(one, is_image=True))
+            for one in self._by_owner[self._owner(line)][line.place.rpartition(":")[0]]
+            for number, guard in enumerate(self._guards(one))
+            if (guard.block, guard.branch) == (block, branch)
+            for inner in [self._guards(one)[number + 1 :]]
+        ]
+        return covered(ways)
+
+    def _owner(self, line: Line) -> str:
+        path, _, number = line.place.rpartition(":")
+        return self._owners[path].get(int(number), "")
+
+    @cached_property
+    def _by_owner(self) -> dict[str, dict[str, list[Line]]]:
+        """The lines by the definitions that they stand in, and by their files."""
+        found: dict[str, dict[str, list[Line]]] = {}
+        for line in self._lines():
+            by_file = found.setdefault(self._owner(line), {})
+            by_file.setdefault(line.place.rpartition(":")[0], []).append(line)
+        return found
+
+    def _certain(self, name: str, *, is_image: bool) -> frozenset[Keys]:
+        """Return the values that a definition surely uses, or an image is surely made of there.
+
+        Of two definitions of one name each may count. Without a name it is what stands in none.
+        """
+        if (name, is_image) not in self._sure:
+            self._sure[name, is_image] = frozenset()  # for one that includes itself
+            each = [
+                covered(
+                    [
+                        (self._guards(one), self._used_surely(one, is_image=is_image))
+                        for one in lines
+                    ]
+                )
+                for lines in self._by_owner.get(name, {}).values()
+            ]
+            whole = frozenset.union if not name else frozenset.intersection
+            self._sure[name, is_image] = whole(*each) if each else frozenset()
+        return self._sure[name, is_image]
+
+    def _used_surely(self, line: Line, *, is_image: bool) -> frozenset[Keys]:
+        """Return the values that a line uses, or makes an image of, also by what it includes."""
+        is_made = not is_image or _makes_image(line)
+        if not is_made and line.key:
+            return frozenset()
+        names = _INCLUDED.findall(line.text)
+        below = (self._certain(one, is_image=not is_made) for one in names)
+        return (_whole_keys(line) if is_made else frozenset()).union(*below)
 
     def _lines(self) -> Iterator[Line]:
         for path, text in self.by_path.items():
@@ -387,6 +454,12 @@ def _makes_image(line: Line) -> bool:
     return any(key in _NAMES for key in read)
 
 
+def _whole_keys(line: Line) -> frozenset[Keys]:
+    """Return the values that a line itself reads, but for those below the dot."""
+    texts = _ACTION.findall(line.text)
+    return frozenset(keys for text in texts for keys in _values_in(READ, text) if keys)
+
+
 def _is_name(keys: Keys) -> bool:
     return bool(keys) and keys[-1] in _NAMES
 
@@ -429,7 +502,7 @@ def plain(text: str) -> str:
     """Return a template without comments, with every value written in one way: `.Values.a.b`."""
     text = _without_comments(text)
     for _level in range(_MOST_LEVELS):
-        text = _IN_BRACKETS.sub(r"\1", _INDEXED.sub(_dotted, text))
+        text = _IN_BRACKETS.sub(lambda found: found[1] or found[0], _INDEXED.sub(_dotted, text))
         times = Counter(_ANY_SET.findall(text))
         known = {name: value for name, value in _SET.findall(text) if times[name] == 1}
         if known:

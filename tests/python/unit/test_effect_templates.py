@@ -566,6 +566,7 @@ def test_items_of_a_list_are_read_by_their_keys(template: str, *, is_deployed: b
 # What a template makes only under a condition ---------------------------------------------------
 
 MAIN, OTHER = READS.strip(), "image: acme/cart:9"
+PAIR = "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
 CONDITIONS = {
     "that holds": ("if .Values.on", ""),
     "that holds, as a whole": ("if and .Values.on (not .Values.off)", ""),
@@ -587,7 +588,33 @@ CONDITIONS = {
     "that does not hold, of no number": ("if .Values.zero", "it changes nothing"),
     "that does not hold, of what is empty": ("if empty .Values.list", "it changes nothing"),
     "over nothing": ("range .Values.none", "it changes nothing"),
-    "that fails": ("if .Values.none.more", "not followed (if .Values.none.more)"),
+    "that holds, of what is in brackets": ("if not (.Values.none).more", ""),
+    "that holds, deep in brackets": ("if not ((.Values.none).more).still", ""),
+    "that holds, in an object in brackets": ("if (.Values.deep).on", ""),
+    "that holds, and is not looked at to its end": ("if not (and .Values.none .Values.none.x)", ""),
+    "that holds, before what would fail": ("if or .Values.on (not (.Values.none.x | empty))", ""),
+    "that holds, of whole numbers": ("if gt (int .Values.three) 2", ""),
+    "that holds, of a whole number of nothing": ("if eq (int .Values.none) 0", ""),
+    "that holds, of texts of which one is none": ('if ne .Values.none "a"', ""),
+    "that holds, of several texts": ('if eq "prod" .Values.none .Values.stage', ""),
+    "that holds, of a key": ('if hasKey .Values "image"', ""),
+    "that holds, of the first that is something": ("if coalesce .Values.none .Values.on", ""),
+    "that does not hold, of a key": ('if hasKey .Values "images"', "it changes nothing"),
+    "that does not hold, of nothing": ('if eq .Values.none "a"', "it changes nothing"),
+    "that does not hold, of a whole number": ("if le (int .Values.three) 2", "it changes nothing"),
+    "that fails": (
+        "if .Values.none.more",
+        "(if .Values.none.more: there is no .Values.none, and so Helm fails on .Values.none.more)",
+    ),
+    "that fails, in brackets": ("if (.Values.deep).no.more", "so Helm fails on (...).no.more)"),
+    "of a text as an object, in brackets": ("if (.Values.stage).on", "not followed"),
+    "of a text as an object": ("if .Values.stage.on", "not followed"),
+    "of a key of nothing": ('if hasKey .Values.none "a"', "not followed"),
+    "of a key without a value": ('if hasKey .Values "empty"', "not followed"),
+    "of nothing and nothing": ("if eq .Values.none .Values.none", "not followed"),
+    "of what is no whole number": ("if gt (int .Values.half) 2", "not followed"),
+    "of a number that is written otherwise": ("if gt (int .Values.octal) 2", "not followed"),
+    "of a bracket too few": ("if and .Values.none (.Values.on", "not followed"),
     "of numbers": ("if gt .Values.three 2", "not followed (if gt .Values.three 2)"),
     "of a number and a text": ('if eq .Values.three "3"', "not followed"),
     "of an escaped text": (r'if eq .Values.stage "a\"b"', "not followed"),
@@ -600,7 +627,10 @@ CONDITIONS = {
     "of the cluster": ("if .Capabilities.KubeVersion", "not followed"),
     "of what is looked up": ('if lookup "v1" "Pod" "" ""', "not followed"),
 }
-MORE = "on: true\noff: no\nletter: n\nquoted: 'no'\nstage: prod\nthree: 3\nzero: 0\nlist: [1]\n"
+MORE = (
+    "on: true\noff: no\nletter: n\nquoted: 'no'\nstage: prod\nthree: 3\nzero: 0\nlist: [1]\n"
+    "deep: {on: true}\nempty:\nhalf: 0.5\noctal: 017\n"
+)
 
 
 @pytest.mark.parametrize(("condition", "why"), CONDITIONS.values(), ids=CONDITIONS)
@@ -644,6 +674,67 @@ BRANCHES = {
     "in doubt in the end": (
         under("{{ if .x }}", OTHER, "{{ else if .Values.on }}", OTHER, "{{ else }}", MAIN),
         "it changes nothing",
+    ),
+    "the same in both": (under("{{ if .x }}", MAIN, "{{ else }}", MAIN), ""),
+    "the same in all three": (
+        under("{{ if .x }}", MAIN, "{{ else if .y }}", MAIN, "{{ else }}", MAIN),
+        "",
+    ),
+    "the same in both, by a helper": (
+        f'{{{{ define "x" }}}}\n{MAIN}\n{{{{ end }}}}\n'
+        + under("{{ if .x }}", '{{ include "x" . }}', "{{ else }}", MAIN),
+        "",
+    ),
+    "the same in both of one in both": (
+        under("{{ if .x }}", under("{{ if .y }}", MAIN, "{{ else }}", MAIN), "{{ else }}", MAIN),
+        "",
+    ),
+    "the same in both, and another in one of one in both": (
+        under("{{ if .x }}", under("{{ if .y }}", MAIN, "{{ else }}", OTHER), "{{ else }}", MAIN),
+        "not followed (if .x)",
+    ),
+    "the same in two of three": (
+        under("{{ if .x }}", MAIN, "{{ else if .y }}", MAIN),
+        "not followed (if .x)",
+    ),
+    "the same in two, and one that is asked by the image": (
+        under("{{ if .image.tag }}", OTHER, "{{ else if .y }}", MAIN, "{{ else }}", MAIN),
+        "not followed (else if .y)",
+    ),
+    "in doubt, beside one that is surely made": (f"{MAIN}\n" + under("{{ if .x }}", MAIN), ""),
+    "in doubt, with another image, beside one that is surely made": (
+        f"{MAIN}\n" + under("{{ if .x }}", MAIN, "{{ else }}", OTHER),
+        "not followed (if .x)",
+    ),
+    "in doubt, beside what is no image": (
+        "tag: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n"
+        + under("{{ if .x }}", MAIN),
+        "not followed (if .x)",
+    ),
+    "a helper that is in doubt in itself": (
+        '{{ define "x" }}\n' + under("{{ if .x }}", MAIN) + '{{ end }}\n{{ include "x" . }}\n',
+        "not followed (if .x)",
+    ),
+    "a helper in doubt, beside one that includes itself": (
+        '{{ define "x" }}{{ include "x" . }}{{ end }}{{ include "x" . }}\n'
+        + under("{{ if .x }}", MAIN),
+        "not followed (if .x)",
+    ),
+    "an image of a helper, the same in both": (
+        '{{ define "x" }}\n'
+        + under("{{ if .x }}", PAIR, "{{ else }}", PAIR)
+        + '{{ end }}\nimage: {{ include "x" . }}\n',
+        "",
+    ),
+    "below the dot, in doubt": (
+        under(
+            "{{ if .x }}",
+            "{{ with .Values.image }}",
+            "image: {{ .repository }}:{{ .tag }}",
+            "{{ end }}",
+        )
+        + MAIN,
+        "not followed (if .x)",
     ),
     "a block that does not end its text": ('{{ if eq "a }}\n' + READS, "blocks that are not read"),
     "an end too many": ("{{ end }}{{ else }}\n" + READS, ""),
