@@ -21,6 +21,7 @@ from gitops_rollback.manifest.edit import Splice
 from gitops_rollback.manifest.forms import (
     FieldEdit,
     can_hold_digest,
+    can_stand,
     restoring_edit,
     value_of,
 )
@@ -135,7 +136,8 @@ def _recorded_edit(
 ) -> FieldEdit:
     """Return the edit that writes the recorded text: its name too, where the field has its own."""
     if field.recorded_parts:
-        return restoring_edit(field, value_of(field, before.tag, before.digest), parts)
+        kept = {key: raw for key, raw in parts.items() if can_stand(field, raw)}
+        return restoring_edit(field, value_of(field, before.tag, before.digest), kept)
     if field.shown_name is not None:
         return FieldEdit(field, value_of(field, before.tag, before.digest))
     return FieldEdit(field, str(before))

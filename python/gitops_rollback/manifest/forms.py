@@ -10,6 +10,7 @@ from gitops_rollback.late import field as attribute
 from gitops_rollback.manifest.document import reads_as_string
 from gitops_rollback.manifest.image_field import (
     DIGEST,
+    KUSTOMIZE,
     REFERENCE,
     SUBSTITUTION,
     TAG,
@@ -87,6 +88,15 @@ def value_of(field: ImageField, tag: str | None, digest: str | None) -> str:
 def can_hold_digest(field: ImageField) -> bool:
     """Tell whether a digest can stand in a field."""
     return not field.tag_only
+
+
+def can_stand(field: ImageField, raw: str) -> bool:
+    """Tell whether what takes a field reads a raw text at all: kustomize and Flux take no number.
+
+    A chart prints one.
+    """
+    is_quoted = raw[:1] in ("'", '"')
+    return field.form not in (KUSTOMIZE, SUBSTITUTION) or is_quoted or reads_as_string(raw)
 
 
 def restoring_edit(field: ImageField, value: str, recorded: Mapping[str, str]) -> FieldEdit:

@@ -12,6 +12,7 @@ from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.fields import NotedField
+from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, SUBSTITUTION
 from unit.builders import digest, found_service, image, service_at_tip, stored
 
 NOTHING: frozenset[str] = frozenset()  # accepted
@@ -100,10 +101,26 @@ def test_an_image_of_another_repository_is_written_under_its_own_name_or_not_at_
         rollback_edits(fields, other, NOTHING, "digest")
 
 
-@pytest.mark.parametrize("recorded", ['"1"', "1"])
-def test_a_split_field_gets_its_recorded_texts_back_quotes_included(recorded: str) -> None:
-    entry = f"resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n  digest: {TWO}\n"
-    fields = found_service({"kustomization.yaml": entry.encode()}).fields
+ENTRY = f"resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n  digest: {TWO}\n"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "form", "written"),
+    [
+        ('"1"', KUSTOMIZE, '"1"'),
+        ("'1'", SUBSTITUTION, "'1'"),
+        ("1", KUSTOMIZE, None),  # to kustomize it would be a number, which it does not take
+        ("1", SUBSTITUTION, None),
+        ("1", HELM, "1"),
+    ],
+)
+def test_a_split_field_gets_its_recorded_texts_back_quotes_included(
+    recorded: str, form: str, written: str | None
+) -> None:
+    fields = [
+        replace(field, form=form)
+        for field in found_service({"kustomization.yaml": ENTRY.encode()}).fields
+    ]
     noted = NotedField(
         *("kustomization.yaml", 0, fields[0].kind, fields[0].name, "acme/cart", fields[0].pointer),
         image=image("1").canonical, value=f"acme/cart:1@{ONE}",
@@ -111,7 +128,8 @@ def test_a_split_field_gets_its_recorded_texts_back_quotes_included(recorded: st
     )  # fmt: skip
     found = replace(candidate("1"), stored=stored("1", "2", fields=(noted,)))
     [edit] = rollback_edits(fields, found, NOTHING, "digest")
-    assert (edit.value, edit.raw["newTag"]) == (f"acme/cart:1@{ONE}", recorded)
+    assert (edit.value, edit.raw.get("newTag")) == (f"acme/cart:1@{ONE}", written)
+    assert edit.texts["newTag"] == "1"
 
 
 def test_where_an_overlay_says_the_name_the_text_s_own_name_stays() -> None:
