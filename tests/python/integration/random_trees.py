@@ -16,6 +16,12 @@ from unit.builders import digest
 _IMAGES = ("acme/cart", "envoyproxy/envoy", "acme/other")
 _TAGS = ("1.4.2", "v2", "main-3f2a1", "1.10", "2026.01.15")
 _POD = "spec/template/spec"
+APPLIED = "clusters/apps.yaml"  # what Flux applies the tree by, without its spec
+FLUX: dict[str, object] = {
+    "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+    "kind": "Kustomization",
+    "metadata": {"name": "apps", "namespace": "flux-system"},
+}
 
 
 class _Blocks(yaml.SafeDumper):
@@ -466,15 +472,7 @@ class _Maker:
             spec["components"] = ["../pins"]
         self.tree.used.append("flux")
         self.tree.flux = spec
-        self.tree.put(
-            "clusters/apps.yaml",
-            {
-                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-                "kind": "Kustomization",
-                "metadata": {"name": "apps", "namespace": "flux-system"},
-                "spec": spec,
-            },
-        )
+        self.tree.put(APPLIED, {**FLUX, "spec": spec})
 
 
 def _operation(op: str, path: str, value: object) -> dict[str, object]:

@@ -28,8 +28,8 @@ from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment
 from gitops_rollback.services.inventory import parts_of, read_manifests
-from integration.random_trees import RandomTree, random_tree
-from integration.wide_trees import wide_tree
+from integration.random_trees import APPLIED, RandomTree, random_tree
+from integration.wide_trees import SETTINGS, wide_tree
 from unit.builders import digest
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ TREES = 2_000 if os.environ.get("GITOPS_LONG_TESTS") else 100
 WIDE_TREES = 1_000 if os.environ.get("GITOPS_LONG_TESTS") else 40
 MOST_NEEDLESS = 0.10
 MORE = "more than images changed"
+NO_DIGEST = "no digest can stand there"
 MOVES = "it changes more than images"  # which has to be said then
 # Refusals of what a better model could deploy; of the rest no edit of one value would be right.
 NEEDLESS = frozenset({"not proven", "a replacement decides", "no effect", "not found"})
@@ -117,22 +118,40 @@ class Outcome:
 
 def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
     """Deploy and roll back in a tree, and hold both against the real builds."""
-    before = kustomize.build(applied(tree, tree.files), tree.root)
+
+    def build(files: Mapping[str, str]) -> str | None:
+        built = kustomize.build(applied(tree, files), tree.root)
+        return built if built is None or tree.flux is None else substituted(built, files)
+
+    before = build(tree.files)
     if before is None or not any(is_cart(image) for image in images_of(before).values()):
         return Outcome("no build")
-    return outcome_of(
-        tree.files, before, lambda files: kustomize.build(applied(tree, files), tree.root)
-    )
+    return outcome_of(tree.files, before, build)
 
 
 def outcome_of(
     files: Mapping[str, str], before: str, build: Callable[[Mapping[str, str]], str | None]
 ) -> Outcome:
-    """Deploy cart in some files, roll back, and hold both against builds: `before` is the first."""
+    """Deploy cart in some files, roll back, and hold both against builds: `before` is the first.
+
+    Where no digest can stand, the tag alone is accepted: what moves with it is known then.
+    """
+    outcome = _outcome(files, before, build, frozenset())
+    if NO_DIGEST in outcome.why:
+        return _outcome(files, before, build, frozenset({"tag"}))
+    return outcome
+
+
+def _outcome(
+    files: Mapping[str, str],
+    before: str,
+    build: Callable[[Mapping[str, str]], str | None],
+    accept: frozenset[str],
+) -> Outcome:
     try:
         found = service_of(files)
         image = found.image.with_version("9.9.9", digest("new"))
-        edits = deploy_edits(found.fields, image, frozenset(), "digest")
+        edits = deploy_edits(found.fields, image, accept, "digest")
         at = ServiceAtTip(Tip("main", "0" * 40), found, None)
         findings = findings_of(at, edits, image)
         blocks = blocks_of(at, findings)
@@ -142,8 +161,9 @@ def outcome_of(
         return Outcome("refused", blocks[0].message)
     after_files = with_edits(files, found, edits)
     after = build(after_files)
-    problem = difference(before, after, image) if after else "the build fails after the deploy"
-    is_said = any(MOVES in one.message for one in findings)
+    failed = "the build fails after the deploy"
+    problem = difference(before, after, image, has_tags=bool(accept)) if after else failed
+    is_said = bool(accept) or any(MOVES in one.message for one in findings)
     if problem and not (problem == MORE and is_said):
         return Outcome("wrong", problem)
     again = service_of(after_files)
@@ -174,13 +194,13 @@ def applied(tree: RandomTree, files: Mapping[str, str]) -> dict[str, str]:
     """
     if tree.flux is None:
         return dict(files)
-    spec = yaml.safe_load(files["clusters/apps.yaml"])["spec"]
+    spec = yaml.safe_load(files[APPLIED])["spec"]
     path = f"{tree.root}/kustomization.yaml"
     built = yaml.safe_load(files[path])
     built["patches"] = [*built.get("patches", []), *spec.get("patches", [])]
     built["components"] = [*built.get("components", []), *spec.get("components", [])]
-    if "targetNamespace" in spec:
-        built["namespace"] = spec["targetNamespace"]
+    names = {"targetNamespace": "namespace", "namePrefix": "namePrefix", "nameSuffix": "nameSuffix"}
+    built.update({own: spec[key] for key, own in names.items() if key in spec})
     for entry in spec.get("images", []):
         same = next((one for one in built.get("images", []) if one["name"] == entry["name"]), None)
         if same is None:
@@ -192,6 +212,24 @@ def applied(tree: RandomTree, files: Mapping[str, str]) -> dict[str, str]:
             same.pop("newTag", None), same.pop("digest", None)
             same.update({k: entry[k] for k in ("newTag", "digest") if entry.get(k)})
     return {**files, path: yaml.safe_dump({k: v for k, v in built.items() if v != []})}
+
+
+def substituted(built: str, files: Mapping[str, str]) -> str:
+    """What Flux makes of the variables in a build (fluxcd/pkg, kustomize/kustomize_varsub.go).
+
+    It fills none in where its Kustomization defines none.
+    """
+    build = yaml.safe_load(files[APPLIED])["spec"].get("postBuild", {})
+    values: dict[str, str] = {}
+    for source in build.get("substituteFrom", []):
+        if source["name"] == "settings":
+            values |= yaml.safe_load(files[SETTINGS])["data"]
+    values |= build.get("substitute", {})
+
+    def value(found: re.Match[str]) -> str:
+        return values.get(found[1]) or found[2] or ""
+
+    return re.sub(r"\$\{(\w+)(?::[=-]([^}]*))?\}", value, built) if values else built
 
 
 def images_of(build: str) -> dict[tuple[str, ...], str]:
@@ -228,14 +266,18 @@ def is_cart(text: str) -> bool:
     return image is not None and image.repository.endswith("/cart")
 
 
-def difference(before: str, after: str, target: ImageReference) -> str:
-    """What of a build is not as it should be after a deploy; empty where all is right."""
+def difference(before: str, after: str, target: ImageReference, *, has_tags: bool = False) -> str:
+    """What of a build is not as it should be after a deploy; empty where all is right.
+
+    `has_tags` tells that an image may have the tag alone.
+    """
     was, now = images_of(before), images_of(after)
     if was.keys() != now.keys():
         return f"containers came or went: {was.keys() ^ now.keys()}"
     for place, old in was.items():
         image = find_image(now[place])
-        is_new = image is not None and (image.tag, image.digest) == (target.tag, target.digest)
+        digests = (target.digest, None) if has_tags else (target.digest,)
+        is_new = image is not None and image.tag == target.tag and image.digest in digests
         digest_only = image is not None and image.tag is None and image.digest == target.digest
         before_ = find_image(old)
         is_meant = before_ is not None and before_.full_repository == target.full_repository

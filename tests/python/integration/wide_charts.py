@@ -6,6 +6,7 @@ A chart of a seed is taken (`random_charts`), and gets one or two constructs mor
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import yaml
@@ -15,6 +16,19 @@ from integration.random_charts import CHART, RandomChart, random_chart
 _TEMPLATE = f"{CHART}/templates/deployment.yaml"
 _VALUES = f"{CHART}/values.yaml"
 _TAG = ".tag }}"
+_CONDITIONS = (
+    ".Values.web.enabled",
+    "(.Values.web).enabled",
+    "and .Values.web .Values.web.enabled",
+    'or (not (hasKey .Values "web")) .Values.web.enabled',
+    "not .Values.web",
+    'eq (.Values.stage | default "prod") "prod"',
+    'ne .Values.stage "prod"',
+    "gt (int .Values.replicas) 1",
+    '.Capabilities.APIVersions.Has "apps/v1"',
+    'semverCompare ">=1.99-0" .Capabilities.KubeVersion.GitVersion',
+    'contains "a" .Release.Name',
+)
 
 
 def wide_chart(seed: int) -> RandomChart:
@@ -40,6 +54,8 @@ class _Widener:
             self._beside,
             self._nothing,
             self._within,
+            self._condition,
+            self._imports,
         ]
         of_releases = [] if self.tree.argo else [self._target, self._post_renderer, self._harmless]
         some = [*of_templates, *of_releases, *of_releases]
@@ -105,6 +121,44 @@ class _Widener:
         """Write something behind the tag, or before it."""
         self._change(_TAG, self.draw.choice([".tag }}-alpine", ".tag }}{{ .Values.flavour }}"]))
 
+    def _condition(self) -> None:
+        """Make the workload, or its image, under a condition, and mostly another one else."""
+        condition, draw = self.draw.choice(_CONDITIONS), self.draw
+        if draw.random() < 0.7:
+            self._set({"web": draw.choice([{"enabled": True}, {"enabled": False}, {}])})
+        if draw.random() < 0.3:
+            self._set({"stage": draw.choice(["prod", "test"])})
+        text = self.tree.files[_TEMPLATE]
+        lines = [one for one in text.splitlines(keepends=True) if "image: " in one]
+        part = draw.choice([text, lines[0]]) if lines else text
+        others = [part, re.sub("image: .*", "image: acme/cart:0", part), ""]
+        other = draw.choice(others)
+        otherwise = f"{{{{- else }}}}\n{other}" if other else ""
+        made = f"{{{{- if {condition} }}}}\n{part}{otherwise}{{{{- end }}}}\n"
+        self.tree.files[_TEMPLATE] = text.replace(part, made)
+        if draw.random() < 0.3:  # one that is made whatever holds
+            self.tree.files[f"{CHART}/templates/second.yaml"] = text.replace("cart}", "second}")
+
+    def _imports(self) -> None:
+        """Add a chart within whose values are put over some of the chart's own."""
+        folder, draw = f"{CHART}/charts/base", self.draw
+        self.tree.put(f"{folder}/Chart.yaml", {"apiVersion": "v2", "name": "base", "version": "1"})
+        values = {"exports": {"data": {"image": {"tag": "7"}}}, "more": {"a": "b"}}
+        self.tree.put(f"{folder}/values.yaml", {**values, "image": {"tag": "8"}})
+        forms: list[object] = [
+            "data",
+            {"child": "image", "parent": "image"},
+            {"child": "image", "parent": "server.image"},
+            {"child": "more", "parent": "labels"},
+            {"child": "nothing", "parent": "image"},
+        ]
+        self._depend({"name": "base", "version": "1", "import-values": [draw.choice(forms)]})
+
+    def _depend(self, dependency: dict[str, object]) -> None:
+        chart = yaml.safe_load(self.tree.files[f"{CHART}/Chart.yaml"])
+        chart["dependencies"] = [*chart.get("dependencies", []), dependency]
+        self.tree.put(f"{CHART}/Chart.yaml", chart)
+
     def _nothing(self) -> None:
         """Let the last layer of values take the tag away."""
         path = next(p for p, t in self.tree.files.items() if "HelmRelease" in t or "kind: App" in t)
@@ -127,11 +181,19 @@ class _Widener:
         )
         self.tree.files[f"{folder}/templates/pod.yaml"] = workload
         self.tree.put(f"{folder}/values.yaml", {"image": {"repository": "acme/web", "tag": "1"}})
-        chart = yaml.safe_load(self.tree.files[f"{CHART}/Chart.yaml"])
         key = self.draw.choice(["web", "front"])
-        depends = {"name": "web", "version": "1", "condition": f"{key}.enabled"}
-        chart["dependencies"] = [depends if key == "web" else {**depends, "alias": key}]
-        self.tree.put(f"{CHART}/Chart.yaml", chart)
+        depends: dict[str, object] = {"name": "web", "version": "1"}
+        depends |= self.draw.choice(
+            [
+                {"condition": f"{key}.enabled"},
+                {"condition": f"{key}.on,{key}.enabled"},
+                {"tags": ["some", "others"]},
+                {"tags": ["some"], "condition": f"{key}.enabled"},
+            ]
+        )
+        self._depend(depends if key == "web" else {**depends, "alias": key})
+        if self.draw.random() < 0.7:
+            self._set({"tags": self.draw.choice([{"some": True}, {"some": False}, {}])})
         ours = {"repository": "acme/cart", "tag": "1.4.2"}
         values: dict[str, object] = {"enabled": self.draw.random() < 0.8}
         if self.draw.random() < 0.6:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import yaml
 
-from integration.random_trees import RandomTree, random_tree
+from integration.random_trees import APPLIED, FLUX, RandomTree, random_tree
 
+SETTINGS = "clusters/settings.yaml"
 _POD = ("spec", "template", "spec")
 _IMAGE = "spec.template.spec.containers.[name=server].image"
 _RUNNER = {"apiVersion": "acme.io/v1", "kind": "Runner", "metadata": {"name": "runner"}}
@@ -57,6 +59,8 @@ class _Widener:
             self._base_texts,
             self._directives,
             self._plain_fields,
+            self._names_of_flux,
+            self._variables_of_flux,
         ]
         for feature in self.draw.sample(features, self.draw.choice([1, 2, 2, 3])):
             self.tree.used.append(feature.__name__.removeprefix("_"))
@@ -109,7 +113,7 @@ class _Widener:
         """Add an object of an unknown kind, whose image a configuration may name."""
         is_ours = self.draw.random() < 0.7
         image = f"acme/cart:{self.tag}" if is_ours else "acme/runner:1"
-        spec = {"image": image, "side": {"image": "envoyproxy/envoy:v1"}}
+        spec = {"image": image, "side": {"image": "acme/side:v1"}}
         self._resource("runner.yaml", {**_RUNNER, "spec": spec})
         if is_ours:
             specs = [{"path": "spec/image", "kind": "Runner"}]
@@ -271,3 +275,49 @@ class _Widener:
             {"generatorOptions": {"labels": {"a": "b"}}},
         ]
         self.top.update(self.draw.choice(fields))
+
+    def _flux(self) -> dict[str, Any]:
+        """Return what a Flux Kustomization says that applies the tree."""
+        if self.tree.flux is None:
+            reference = {"kind": "GitRepository", "name": "flux-system"}
+            self.tree.flux = {"path": f"./{self.folder}", "sourceRef": reference}
+        return self.tree.flux
+
+    def _flux_with(self, **fields: object) -> None:
+        self.tree.flux = {**self._flux(), **fields}
+        self.tree.put(APPLIED, {**FLUX, "spec": self.tree.flux})
+
+    def _names_of_flux(self) -> None:
+        """Let Flux give names and a namespace."""
+        fields = {"namePrefix": "f-", "nameSuffix": "-g", "targetNamespace": "flux-apps"}
+        self._flux_with(**dict(self.draw.sample(list(fields.items()), self.draw.choice([1, 2]))))
+
+    def _variables_of_flux(self) -> None:
+        """Write a tag as a variable of Flux, wherever it stands, and what gives it a value."""
+        draw = self.draw
+        name, use = draw.choice(
+            [("TAG", "${TAG}"), ("TAG", "${TAG:=0.1}"), ("OTHER", f"${{TAG:-{self.tag}}}")]
+        )
+        top = f"{self.folder}/kustomization.yaml"
+        self.tree.put(top, self.top)
+        written = re.compile(rf"(cart:|newTag: )'?{re.escape(self.tag)}'?(?![\w.])")
+        paths = [path for path, text in self.tree.files.items() if written.search(text)]
+        path = draw.choice(paths)
+        self.tree.files[path] = written.sub(rf"\1{use}", self.tree.files[path])
+        self.top = yaml.safe_load(self.tree.files[top])
+        values = {name: self.tag, "TEAM": "shop"}
+        data = {"apiVersion": "v1", "kind": "ConfigMap", "data": values}
+        metadata = {"name": "settings", "namespace": "flux-system"}
+        reference = {"kind": "ConfigMap", "name": "settings"}
+        form = draw.choice(["substitute", "from", "both", "optional"])
+        build: dict[str, object] = {"substitute": values}
+        if form != "substitute":
+            self.tree.put(SETTINGS, {**data, "metadata": metadata})
+            build = {"substituteFrom": [reference]}
+        if form == "both":
+            build["substitute"] = {"TEAM": "other", **draw.choice([{}, {name: "5.0"}])}
+        if form == "optional":
+            build["substituteFrom"] = [reference, {**reference, "name": "no", "optional": True}]
+        if draw.random() < 0.3:  # where it stands beside images
+            self._merge({"template": {"metadata": {"annotations": {"runs": "${TAG}"}}}})
+        self._flux_with(postBuild=build)
