@@ -320,6 +320,14 @@ def accepted_by(code: str, place: Place = Place.SHELL) -> str:
     return ROWS[code].accepting(place)
 
 
+def released_with(codes: Iterable[str], place: Place = Place.SHELL) -> str:
+    """Return the words that accept a hold and further codes at once."""
+    listed = ",".join(codes)
+    if place is Place.SHELL:
+        return f"--{RELEASE} --{ACCEPT} {listed}"
+    return f"RELEASE and ACCEPT {listed} (in a step release: true, accept: '{listed}')"
+
+
 def _typed(service: str, environment: str) -> str:
     """Return the service as one types it behind a command."""
     elsewhere = f" --environment {environment}" if environment not in ("", "default") else ""

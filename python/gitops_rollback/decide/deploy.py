@@ -72,7 +72,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     fitness = _refuse_unfit(wish, facts, image)
     if _ends_hold(wish, facts):
         holds.refuse_other_hold(wish, facts)
-        refuse(holds.release_blocks(facts, facts.state, image), wish)
+        refuse(holds.release_blocks(facts, _account(wish, facts, image), image), wish)
     edits = deploy_edits(facts.at.found.fields, image, wish.accept, facts.settings.pin)
     refuse(effect.unwritten(facts, edits, image), wish)
     judged = effect.judged(wish, facts, edits, image)
@@ -98,11 +98,8 @@ def _changed(
     # The record may know a digest that the field does not: resolved before it was replaced.
     replaced = record.record.image if running.digest is None else running
     deed = deed_of(wish, replaced, image, record.sha256, action=action)
-    state = facts.account
-    if "bad" in wish.accept:
-        state = holds.forgiven(facts, state, image)
     named = identified(deed, at.service, at.environment)
-    state = state.with_deed(named, noted_fields(at, edits, image))
+    state = _account(wish, facts, image).with_deed(named, noted_fields(at, edits, image))
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(
         at=at,
@@ -119,6 +116,12 @@ def _changed(
         ends=holds.in_force(facts) if wish.releases else None,
         proof=judged.proof,
     )
+
+
+def _account(wish: Wish, facts: Facts, image: ImageReference) -> State:
+    """Return the service's account, in which an image is good if that was accepted."""
+    state = facts.account
+    return holds.forgiven(facts, state, image) if "bad" in wish.accept else state
 
 
 def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Change:

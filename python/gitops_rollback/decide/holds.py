@@ -27,7 +27,7 @@ from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
-from gitops_rollback.refusals import Refusal, refusal
+from gitops_rollback.refusals import Place, Refusal, refusal, released_with
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -57,7 +57,10 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     match = why_bad(facts, state.bad, image, state.ran, revision)
     bad = match.entry if match else None
     if state.hold is not None and facts.settings.hold == "service":
-        yield _held(state, state.hold, wish.present, bad=image if bad is not None else None)
+        is_bad = bad is not None and not wish.accept & {"held", "bad"}
+        yield (
+            _held_and_bad(wish, facts, image) if is_bad else _held(state, state.hold, wish.present)
+        )
     if match is not None and bad is not None:
         yield refusal(
             "bad",
@@ -291,19 +294,29 @@ def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> 
     return automation_blocks(facts.title, held, bad, after, facts.ask(NeedPolicies()))
 
 
-def _held(state: State, hold: Hold, present: str, bad: ImageReference | None = None) -> Refusal:
-    """Return the refusal by a hold; `bad` is the image where it is on the bad list itself."""
-    fixed = "{bad} is on the bad list itself: deploy a fixed image with {accept}"
+def _held(state: State, hold: Hold, present: str, **hints: str) -> Refusal:
+    """Return the refusal by a hold; `hints` where its row does not know how to go on."""
     return refusal(
         "held",
         f"{state.title} has been held for {clock.age(hold.at, present)}"
         f"{_by(hold.by)}: {step(hold.from_image, hold.to)}{_why(hold.reason)}",
         service=state.service,
         environment=state.environment,
-        shell=fixed if bad is not None else None,
-        jenkins=fixed if bad is not None else None,
-        bad=bad.label if bad is not None else "",
+        **hints,
     )
+
+
+def _held_and_bad(wish: Wish, facts: Facts, image: ImageReference) -> Refusal:
+    """Return the refusal by a hold of an image that is bad itself, with all that accepts it."""
+    state = facts.account
+    assert state.hold is not None  # noqa: S101 - it refuses
+    told = release_blocks(facts, forgiven(facts, state, image), image)
+    codes = ("bad", *(block.code for block in told))
+    why = "".join(f" ({block.code}: {block.message})" for block in told)
+    fixed = "{bad} is on the bad list itself: deploy a fixed image with {accept}; if it is good "
+    shell, jenkins = (f"{fixed}after all: {released_with(codes, p)}{{why}}" for p in Place)
+    more = {"bad": image.label, "why": why}
+    return _held(state, state.hold, wish.present, shell=shell, jenkins=jenkins, **more)
 
 
 def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:

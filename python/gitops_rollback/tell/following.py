@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
+from gitops_rollback.late import regex
 from gitops_rollback.options import Kind, limits, repeated, rows_of
 from gitops_rollback.refusals import ACCEPT, RELEASE, ROWS, Place, codes_of, place_of
 
@@ -20,6 +21,7 @@ _NAMED_FIRST = ("service", "services", "set", "all")
 # Where the next command looks; what else was given was of this change.
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url", "cache")
 _ME = "gitops-rollback"
+_BESIDES = regex(rf" --{ACCEPT} ([a-z,-]+)")  # that is offered with another option
 _WITH_FORMS = (
     "the deploy job with RELEASE deploys the fix and ends the hold; "
     "ACTION release of the rollback job ends it alone"
@@ -66,7 +68,8 @@ def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[st
     if accepted is not None:
         words, more = accepted
         found.append((words, _command(output.command, output, more)))
-    if any(block["code"] in codes_of(RELEASE) for _service, block in blocks):
+    is_good = accepted is None or not any(ACCEPT in one for one in accepted[1])
+    if is_good and any(block["code"] in codes_of(RELEASE) for _service, block in blocks):
         found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
     return found
 
@@ -109,12 +112,15 @@ def _accepting(
         row = ROWS.get(block["code"])
         if row is None:
             return None  # it runs already: there is nothing to accept
-        condition, offered, _rest = block["hint"].partition(f": {row.accepting(Place.SHELL)}")
-        is_allowed = row.option != ACCEPT or not allowed or row.code in allowed
-        if row.option is None or not offered or not is_allowed:
+        condition, offered, rest = block["hint"].partition(f": {row.accepting(Place.SHELL)}")
+        besides = _BESIDES.match(rest)
+        codes = [row.code] if row.option == ACCEPT else []
+        codes += besides[1].split(",") if besides else []
+        if row.option is None or not offered or not (not allowed or {*codes} <= {*allowed}):
             return None
-        what = f" {service}={row.code}" if service else f" {row.code}"
-        options.append(f"--{row.option}{what if row.option == ACCEPT else ''}")
+        what = ",".join(f"{service}={code}" if service else code for code in codes)
+        options += [f"--{row.option}"] if row.option != ACCEPT else []
+        options += [f"--{ACCEPT} {what}"] if what else []
         conditions.append(condition.rpartition("; ")[2])
     words = conditions[0] if len(set(conditions)) == 1 else "to do it all the same"
     return words, list(dict.fromkeys(options))

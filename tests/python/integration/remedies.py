@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _WORDS = r"((?:'[^']*'|[^;,()'\n]|\([^)]*\))+)"
 _COMMAND = re.compile(rf"gitops-rollback (?=[a-z]){_WORDS}")
 _FOLLOWING = re.compile(r"^(?!hint|error)[a-z][^:\n]*: gitops-rollback (.+)$", re.MULTILINE)
-_OPTION = re.compile(r"(--[a-z][a-z-]*)(?: ([^\s;,()]+))?")
+# Options that stand one behind the other are meant together.
+_OPTIONS = re.compile(r"(?:--[a-z][a-z-]*(?: (?!--)[^\s;()]+[^\s;,()])?(?: (?=--)|))+")
 _FLAGS = {"--again", "--release", "--allow-older"}
 _TO_LEAVE = "--unattended"  # "without --unattended"
 _LOOKS = {"plan", "history", "check", "services", "fields"}  # which change nothing
@@ -62,11 +63,10 @@ def remedies(refused: Run, words: Mapping[str, str]) -> list[Remedy]:
     printed = [*_FOLLOWING.findall(refused.stderr), *_COMMAND.findall(hint)]
     commands = [tuple(words.get(part, part) for part in shlex.split(one)) for one in printed]
     found = [Remedy(command=line) for line in dict.fromkeys(commands)]
-    for option, value in _OPTION.findall(_COMMAND.sub("", hint)):
-        if option in _FLAGS:
-            found.append(Remedy(options=(option,)))
-        elif value:
-            found.append(Remedy(options=(option, words.get(value, value))))
+    for options in _OPTIONS.findall(_COMMAND.sub("", hint)):
+        parts = options.split()
+        if parts[0] in _FLAGS or len(parts) > 1:
+            found.append(Remedy(options=tuple(words.get(part, part) for part in parts)))
     return found
 
 

@@ -298,13 +298,52 @@ def test_a_hold_says_by_whom_when_and_why_and_how_to_go_on() -> None:
     assert "--release" in refused.error.hint
 
 
-def test_while_held_the_bad_image_is_not_offered_a_release() -> None:
-    refused = refusal_of(ROLLED_BACK, "2", wish())
-    assert refused is not None
+OTHER_BAD = replace(ROLLED_BACK, bad=(BAD, bad_entry(image("3"), at(1))))
+UNJUDGED = (
+    "cart production: whether ImagePolicy flux-system:cart would take 3 again, which was rolled "
+    "back from, cannot be judged: the repository does not hold it"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "codes", "why"),
+    [
+        pytest.param(ROLLED_BACK, "bad", "", id="what is left of the bad list is nobody's"),
+        pytest.param(OTHER_BAD, "bad,automation", f" (automation: {UNJUDGED})",
+                     id="a policy may take another bad image"),
+    ],
+)  # fmt: skip
+def test_while_held_the_bad_image_is_offered_with_all_that_accepts_it(
+    found: State, codes: str, why: str
+) -> None:
+    template = DEPLOYMENT.replace("{image}", '{image} # {"$imagepolicy-held": "flux-system:cart"}')
+    at_tip = service_at_tip("acme/cart:1", found, template)
+    refused = decided(replace(wish(), image=image("2")), at_tip)
+    assert isinstance(refused, Refused)
     assert refused.error.code == "held"
-    assert refused.error.hint == (
-        "2 is on the bad list itself: deploy a fixed image with --release"
-    )
+    fixed = "2 is on the bad list itself: deploy a fixed image with {}; if it is good after all: {}"
+    all_of_it = f"--release --accept {codes}"
+    assert refused.error.hint == fixed.format("--release", all_of_it) + why
+    in_forms = f"RELEASE and ACCEPT {codes} (in a step release: true, accept: '{codes}')"
+    release = "RELEASE (in a step release: true)"
+    assert refused.error.jenkins_hint == fixed.format(release, in_forms) + why
+    accepted = wish("held", *codes.split(","), releases=True)
+    assert changed(replace(accepted, image=image("2")), at_tip).ends == (HOLD.id,)
+
+
+def test_who_accepts_the_bad_image_is_offered_to_end_the_hold() -> None:
+    refused = refusal_of(ROLLED_BACK, "2", wish("bad"))
+    assert refused is not None
+    assert refused.error.hint.startswith("if this is the fix: --release; ")
+
+
+def test_a_bad_image_that_is_accepted_is_none_that_a_policy_must_not_take() -> None:
+    """It was built again: another digest, and bad by its tag."""
+    template = DEPLOYMENT.replace("{image}", '{image} # {"$imagepolicy-held": "flux-system:cart"}')
+    at_tip = service_at_tip("acme/cart:1", ROLLED_BACK, template)
+    again = image("2").with_version("2", OF_NINE)
+    doing = replace(wish("held", "bad", releases=True), image=again)
+    assert changed(doing, at_tip).ends == (HOLD.id,)
 
 
 def test_an_outdated_build_names_the_one_that_came_later() -> None:

@@ -397,11 +397,28 @@ def test_the_command_below_a_refusal_stands_behind_who_may_type_it(row: Row) -> 
 
 
 def test_where_the_hint_leads_elsewhere_nothing_is_offered_to_accept_it() -> None:
-    fixed = "1.5.0 is on the bad list itself: deploy a fixed image with --release"
     given = ("--image", "acme/cart:1.5.0")
-    assert following("deploy", refused("held", hint=fixed), *given) == [
+    assert following("deploy", refused("held", hint="wait for the fix"), *given) == [
         "gitops-rollback release cart --reason TEXT"
     ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "command"),
+    [
+        (
+            "bad,automation",
+            ("deploy cart --image acme/cart:1.5.0 --allowed-accept bad,automation "
+            "--release --accept bad,automation"),
+        ),
+        ("bad", "release cart --reason TEXT"),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_accepted_with_a_hold_is_in_its_command(allowed: str, command: str) -> None:
+    fixed = "deploy a fixed image with --release; if it is good after all: --release --accept bad,"
+    given = ("--image", "acme/cart:1.5.0", "--allowed-accept", allowed)
+    found = following("deploy", refused("held", hint=f"{fixed}automation (automation: x)"), *given)
+    assert found == [f"gitops-rollback {command}"]
 
 
 def test_after_a_refusal_that_this_person_cannot_accept_comes_nothing() -> None:
