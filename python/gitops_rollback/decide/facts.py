@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from gitops_rollback.effective.effect import Finding
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.ledger.events import Event
+from gitops_rollback.ledger.fields import likeness_of
 from gitops_rollback.ledger.holds import Holds, path_of_hold
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
@@ -484,21 +485,22 @@ class NeedRemoved(Need[tuple[Removed, ...]]):
 
 @dataclass(frozen=True)
 class NeedBeside(Need[bool]):
-    """Whether one of some files stood on the branch when a field of before last stood at a path.
+    """Whether fields stood on the branch when one of before, which was at a path, last did.
 
-    So it is where it stands there still; not where its file goes on without it, or where no commit
-    in reach took the file away.
+    So it is where that one stands there still; not where its file goes on without it, where they
+    are that one, which was moved, or where no commit in reach took the file away. Each of `fields`
+    is its path and its likeness.
     """
 
     path: str
     like: Likeness
-    files: frozenset[str]
+    fields: frozenset[tuple[str, Likeness]]
 
     @classmethod
     def of(cls, noted: NotedField, fields: Iterable[ImageField]) -> NeedBeside | None:
         """Return what to ask of a field that was written down; None if fields are of its file."""
-        files = frozenset(one.path for one in fields) - {noted.path}
-        return cls(noted.path, noted.likeness, files) if files else None
+        others = [(one.path, likeness_of(one)) for one in fields if one.path != noted.path]
+        return cls(noted.path, noted.likeness, frozenset(others)) if others else None
 
 
 @dataclass(frozen=True)

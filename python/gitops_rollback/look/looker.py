@@ -52,11 +52,11 @@ from gitops_rollback.ledger.message import is_own
 from gitops_rollback.ledger.records import StoredRecord
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
+from gitops_rollback.look.beside import stood_beside
 from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
 from gitops_rollback.look.since import changes_since
-from gitops_rollback.look.standings import stood_beside
 from gitops_rollback.model import is_name
 from gitops_rollback.repo.builder import BuildError
 from gitops_rollback.web.hosts import MOST_AT_ONCE

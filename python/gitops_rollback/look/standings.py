@@ -16,9 +16,10 @@ from gitops_rollback.decide.standing import (
     tells_what_stands,
 )
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.fields import likeness_of, once
+from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, named_at, parse_state, path_of
+from gitops_rollback.look.beside import stood_beside
 from gitops_rollback.look.environment_files import (
     Paths,
     is_manifest,
@@ -27,7 +28,6 @@ from gitops_rollback.look.environment_files import (
     read_files,
 )
 from gitops_rollback.model import is_name
-from gitops_rollback.repo.repository import LAST_LOOK
 from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import has_field
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.decide.facts import NeedBeside
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import Tip
@@ -127,19 +126,6 @@ def _is_twins(
     """Tell whether a file is of fields that are gone, though they are like a service's."""
     doubt = doubt_of(file, own, fields.fields, environments, branch)
     return doubt is not None and stood_beside(repository, tip, doubt)
-
-
-def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
-    """Tell whether files stood beside a field of before when its file went away."""
-    here = repository.list_files(tip.commit, [need.path])
-    if here:
-        found = inventory.read_manifests(read_files(repository, here)).fields.values()
-        return any(need.like.fits(likeness_of(field)) for fields in found for field in fields)
-    gone = repository.removals(tip, need.path, LAST_LOOK)
-    if not gone:
-        return False
-    there = repository.list_files(f"{gone[0][1].commit}~1", need.files)
-    return any(entry.path in need.files for entry in there)
 
 
 def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:

@@ -209,6 +209,11 @@ class Repository(Remote):
         walked = self._walk(tip, depth, folder, "--diff-filter=D")
         return [(path, change) for path, _is_there, change in walked]
 
+    def added(self, tip: Tip, path: str, depth: int) -> str | None:
+        """Return the newest of the last `depth` commits that brought a file; None if none did."""
+        walked = self._walk(tip, depth, path, "--diff-filter=A")
+        return next((change.commit for _path, _is_there, change in walked), None)
+
     def changes(self, tip: Tip, depth: int) -> list[tuple[str, bool, PathChange]]:
         """List what the last `depth` commits, of those that were fetched, changed, newest first."""
         return self._changes("", f"--max-count={depth}", tip.commit)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.ledger.fields import Likeness
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.services.catalogue import ServiceFields
 
@@ -255,7 +256,24 @@ class Branch:
     def _stood_beside(self, need: NeedBeside) -> bool:
         """Tell it of files that have one field each."""
         last = next(commit for commit in reversed(self.commits) if need.path in commit.files)
-        return any(path in last.files for path in need.files)
+        if last is self.tip:
+            return True
+        names = {name for path, like in need.fields for name in self._names(path, like)}
+        return need.path not in names and any(path in last.files for path in names)
+
+    def _names(self, path: str, like: Likeness) -> Iterator[str]:
+        """Yield the path of a file, and those that it had before."""
+        yield path
+        for before, after in reversed(list(pairwise(self.commits))):
+            if path in before.files or path not in after.files:
+                continue
+            gone = [one for one in before.files.keys() - after.files.keys()
+                    if like.namespace and like.namespace.encode() in before.files[one]
+                    and one.endswith(".yaml")]  # fmt: skip
+            if len(gone) != 1:
+                return
+            [path] = gone
+            yield path
 
     def _history(self, at: ServiceAtTip) -> tuple[Any, ...]:
         path = at.found.fields[0].path

@@ -38,7 +38,7 @@ from gitops_rollback.errors import (
     UsageError,
 )
 from gitops_rollback.ledger.events import HistoryEntry
-from gitops_rollback.ledger.fields import note, note_written
+from gitops_rollback.ledger.fields import likeness_of, note, note_written
 from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, place_holds, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
@@ -302,9 +302,8 @@ def test_what_was_deleted_by_hand_holds_and_what_was_taken_back_does_not(
 
 OLD = tuple(replace(one, container="old") for one in MOVED.fields)
 STRANGE = tuple(replace(one, name="pay", image="docker.io/acme/pay:1") for one in MOVED.fields)
-OLD_PLACE = NeedBeside(
-    "old/a.yaml", MOVED.fields[0].likeness, frozenset({"apps/cart/deployment.yaml"})
-)
+OURS_THERE = frozenset((one.path, one.likeness) for one in SAME)
+OLD_PLACE = NeedBeside("old/a.yaml", MOVED.fields[0].likeness, OURS_THERE)
 
 
 @pytest.mark.parametrize("is_hold", [False, True], ids=["a state file", "the file of a hold"])
@@ -572,7 +571,9 @@ def test_what_nobody_s_environment_wrote_of_a_field_elsewhere_is_in_doubt(
     own: State | None,
     is_in_doubt: bool,  # noqa: FBT001
 ) -> None:
-    wanted = NeedBeside("canary/cart.yaml", NOTED.likeness, frozenset({NOTED.path}))
+    wanted = NeedBeside(
+        "canary/cart.yaml", NOTED.likeness, frozenset({(NOTED.path, likeness_of(FIELD))})
+    )
     doubt = doubt_of(file, own, [FIELD], {"production", "staging"}, [FIELD, BASKET])
     assert doubt == (wanted if is_in_doubt else None)
 
