@@ -16,7 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from gitops_rollback.decide.change import Change, Refused
 from gitops_rollback.decide.wish import Wish
@@ -137,6 +143,7 @@ class Judge(RuleBasedStateMachine):
         self.paths = ["production/cart.yaml", "staging/cart.yaml"]
         self.environments = ["production", "staging"]
         self.renamed = 0
+        self.writes_tags = False  # the service is configured so
         self.branch, first = self.begin()
         began = Ran(first.digest, "1.0")
         self.fields = [Field([began], ever={began}) for _ in self.paths]
@@ -160,6 +167,13 @@ class Judge(RuleBasedStateMachine):
         for path, name in zip(self.paths, self.environments, strict=True):
             files[path] = MANIFEST.format(image=first, namespace=name).encode()
         return files
+
+    @initialize(writes_tags=st.booleans())
+    def configure(self, writes_tags: bool) -> None:
+        """Let the tool write tags alone, or not."""
+        self.writes_tags = writes_tags
+        if writes_tags:
+            self.branch.commit({FILE: self._config()}, "ann", "Write tags alone")
 
     # What people do by the tool
 
@@ -418,6 +432,9 @@ class Judge(RuleBasedStateMachine):
         answer = self._decide(wish, service, place)
         code = answer.code
         is_running = model.top.digest == wanted.digest
+        is_written = self.writes_tags and self._running(place) == image.with_version(
+            image.tag, None
+        )
         if is_running:
             assert code == "", "what runs is deployed already"
         elif model.holds and not wish.releases:
@@ -426,12 +443,14 @@ class Judge(RuleBasedStateMachine):
             assert code == "", code
         else:
             reasons = model.reasons(wanted)
-            assert code in {"bad" if reason else "" for reason in reasons}, f"bad by {reasons}"
+            other = "same-tag" if is_written else ""
+            assert code in {"bad" if reason else other for reason in reasons}, f"bad by {reasons}"
         if code:
             self._follow(wish, service, place, answer)
             return
         before = deepcopy(self.fields)
-        if self._write(answer, wish.by or "") and not is_running:
+        COUNTS["written down"] += is_written and not is_running
+        if self._write(answer, wish.by or "") and not (is_running or is_written):
             self.before = (self.branch.tip, before, place)
         if wish.releases:
             model.holds = ()
@@ -450,9 +469,9 @@ class Judge(RuleBasedStateMachine):
             elif expected is None:
                 assert answer.exit == Exit.NOT_FOUND, code
             else:
-                assert code == "", code
+                assert code in self._refusals_of(expected, place), code
                 is_named = model.is_squashed and answer.to == Ran(None, expected.tag)
-                assert is_named or answer.to.digest == expected.digest
+                assert code or is_named or answer.to.digest == expected.digest
         if code:
             self._follow(wish, service, place, answer)
             return
@@ -463,6 +482,13 @@ class Judge(RuleBasedStateMachine):
         assert holds
         model.rolled_back(answer.to, *holds)
         model.text = str(self._running(place))
+
+    def _refusals_of(self, target: Ran, place: int) -> set[str]:
+        """Return what may refuse a rollback to a good image: that its tag alone stands there."""
+        is_its = self.branch.registry.tags.get(target.tag) == target.digest
+        text = self._running(place)
+        is_there = self.writes_tags and is_its and (text.tag, text.digest) == (target.tag, None)
+        return {"", "same-tag"} if is_there else {""}
 
     def _follow(self, wish: Wish, service: str, place: int, answer: Answer) -> None:
         """Do what the refusals say until it is done, or no refusal is left that can be accepted."""
@@ -508,7 +534,7 @@ class Judge(RuleBasedStateMachine):
         self, action: str, by: str, *, image: ImageReference | None = None, again: bool = False,
         ends: bool = False, accepts: bool = False, holds: tuple[str, ...] = (),
     ) -> Wish:  # fmt: skip
-        accept = {"bad"} if accepts else set()
+        accept = {"bad", "same-tag"} if accepts else set()
         return Wish(
             action,  # type: ignore[arg-type]
             self.branch.now,
@@ -535,4 +561,5 @@ class Judge(RuleBasedStateMachine):
             f'[environments.{name}]\npath = "{path.partition("/")[0]}"\n'
             for name, path in zip(self.environments, self.paths, strict=True)
         )
-        return "".join(texts).encode()
+        pin = '[defaults]\npin = "tag"\n' if self.writes_tags else ""
+        return f"{pin}{''.join(texts)}".encode()
