@@ -217,8 +217,8 @@ def _measure(data: Path) -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
     sources = [f"--cov={PACKAGE / name}" for name in FOLDERS]
     command = [sys.executable, "-m", "pytest", *sources, "--cov-context=test", "--cov-report="]
-    command += ["-q", "-n", "auto", "-p", "no:cacheprovider", str(UNIT)]
-    environment = {**os.environ, "COVERAGE_FILE": str(data)}
+    command += ["-q", "-n", "auto", "-p", "no:cacheprovider", "-p", "mutants", str(UNIT)]
+    environment = {**os.environ, "COVERAGE_FILE": str(data), "PYTHONPATH": _path()}
     subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
 
 
@@ -235,11 +235,6 @@ class Trial:
         self._reach = reach
         self._failed = ""
         self._failing: set[str] = set()  # tests that fail without any change: they kill nothing
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out the tests that only draw at random."""
-        items[:] = [item for item in items if not _draws(item)]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try each mutant, and run nothing else."""
@@ -308,6 +303,12 @@ class Trial:
         os._exit(0)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the tests that only draw at random, where measuring and where trying."""
+    items[:] = [item for item in items if not _draws(item)]
+
+
 def _draws(item: pytest.Item) -> bool:
     """Tell whether a test draws at random, by Hypothesis or a state machine of it."""
     function = getattr(item, "obj", None)
@@ -363,8 +364,7 @@ def _failing_anew(mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
         file.flush()
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutants"]
         command += ["-p", "no:cacheprovider", *(item.nodeid for item in items)]
-        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, _ANEW: file.name, "PYTHONPATH": path}
+        environment = {**os.environ, _ANEW: file.name, "PYTHONPATH": _path()}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
@@ -372,6 +372,11 @@ def _failing_anew(mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
         return "" if done.returncode == 0 else None
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return failed[1] if failed else f"what cannot be collected ({done.returncode})"
+
+
+def _path() -> str:
+    """Return where Python finds this module as a plugin, and what it found before."""
+    return os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
 def _limit() -> None:
@@ -405,7 +410,8 @@ def main() -> int:
     reach = Reach(options.data)
     trial = Trial(draw(options.count, options.seed, tuple(options.folder or FOLDERS)), reach)
     os.chdir(ROOT)
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:randomly", *reach.files()], [trial])
+    plugins = [sys.modules[__name__], trial]
+    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:randomly", *reach.files()], plugins)
     print("| place | change | end |\n|---|---|---|")
     for mutant, end in trial.ends.items():
         place_of = f"{mutant.path.relative_to(PACKAGE)}:{mutant.line}"
