@@ -1,12 +1,16 @@
 """Look up the facts that `decide` misses: a fact for each need, from whoever knows it.
 
 Among them what a real kustomize makes of a part of the repository: the files it reads, the builds.
+And what else changed in a service's manifests since an image ran, which a rollback leaves as it is:
+the copies that were archived beside the image's record are compared with the tip. Where undoing the
+image alone gives the archived bytes, nothing else changed and no copy is fetched.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from hashlib import new
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import candidates
@@ -44,20 +48,22 @@ from gitops_rollback.decide.facts import (
     StateVersions,
     Version,
 )
+from gitops_rollback.decide.recording import as_recorded
 from gitops_rollback.effective.recipe import NotBuiltError, as_applied, files_of
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.merge import is_placed, reaches_below
-from gitops_rollback.ledger.message import is_own
-from gitops_rollback.ledger.records import StoredRecord
+from gitops_rollback.ledger.message import is_own, read_trailers
+from gitops_rollback.ledger.records import StoredRecord, digest_of_bytes
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
 from gitops_rollback.look.beside import stood_beside
 from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
-from gitops_rollback.look.since import changes_since
-from gitops_rollback.model import is_name
+from gitops_rollback.manifest.compare import Difference, differences
+from gitops_rollback.manifest.document import parse_once
+from gitops_rollback.model import is_name, some
 from gitops_rollback.repo.builder import BuildError
 from gitops_rollback.web.hosts import MOST_AT_ONCE
 
@@ -67,8 +73,10 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.records import ManifestCopy
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.model import LogEntry
     from gitops_rollback.policies import Policies
     from gitops_rollback.repo.builder import KustomizeBuilder
@@ -80,6 +88,10 @@ _ENOUGH_IMAGES = 3
 _MOST_FILES = 2_000
 _LARGEST = 50_000_000  # bytes of all files of a build
 _MOST_LEVELS = 50  # of folders that take each other, each a batch of its own
+_MOST_LINES = 10
+_MOST_COMMITS = 5
+_DEPTH = 50  # commits that are looked at for who changed it
+_SHA1_LENGTH = 40
 
 
 @dataclass
@@ -347,3 +359,62 @@ class BuildReader:
             if sum(map(len, self._files.values())) > _LARGEST:
                 raise NotBuiltError(f"{recipe.title} is of more than {_LARGEST // 1_000_000} MB")
         raise NotBuiltError(f"{recipe.title}: more than {_MOST_LEVELS} folders take each other")
+
+
+def changes_since(
+    repository: Repository, store: RecordStore, at: ServiceAtTip, stored: StoredRecord
+) -> list[str]:
+    """Return a line for each manifest of a record that changed otherwise than in its image."""
+    found = []
+    for copy in stored.record.manifests:
+        file = at.found.manifests.files.get(copy.path)
+        if file is None:
+            found.append(f"{copy.path} is no longer a manifest of {at.title}")
+        elif digest_of_bytes(as_recorded(file, at, stored)) != copy.sha256:
+            found += _changes(repository, store, at, stored, copy, file)
+    return found
+
+
+def _changes(
+    repository: Repository,
+    store: RecordStore,
+    at: ServiceAtTip,
+    stored: StoredRecord,
+    copy: ManifestCopy,
+    file: ParsedFile,
+) -> list[str]:
+    if not copy.copied:
+        return [f"{copy.path} changed; it holds a Secret, so no copy tells in what"]
+    try:
+        data = store.manifest(stored, copy.path)
+        old = parse_once(copy.path, data) if data is not None else None
+    except GitopsRollbackError as error:
+        return [f"{copy.path} changed; its archived copy cannot be read: {error.message}"]
+    if data is None or old is None:
+        return [f"{copy.path} changed; its archived copy is gone"]
+    ignored = {(f.document, f.pointer) for f in at.found.fields if f.path == copy.path}
+    try:
+        places = differences(old, file, ignored)
+    except RecursionError:
+        return [f"{copy.path} changed; it is nested too deep to say in what"]
+    if not places:
+        return []  # comments, blanks, order of keys
+    return [f"{_places(copy.path, places)}{_commits(repository, at, copy.path, data)}"]
+
+
+def _places(path: str, places: list[Difference]) -> str:
+    told = [f"line {place.line}: {place.what}" for place in places]
+    return f"{path} {some(told, _MOST_LINES, '; ')}"
+
+
+def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -> str:
+    """Name who changed a file since it was as archived; this tool's own commits do not count."""
+    blob = b"blob %d\0" % len(data) + data
+    archived = new("sha1" if len(at.tip.commit) == _SHA1_LENGTH else "sha256", blob).hexdigest()
+    names = []
+    for change in repository.history(at.tip, path, _DEPTH):
+        if change.oid == archived or change.is_oldest:
+            break
+        if read_trailers(change.message, at.service, at.environment) is None:
+            names.append(f"{change.commit[:12]} by {change.by}")
+    return f" ({some(names, _MOST_COMMITS)})" if names else ""

@@ -6,7 +6,6 @@ it into a file, with its style sheet and pictures beside it.
 
 from __future__ import annotations
 
-from gitops_rollback.report.page import Documents, make_page
-from gitops_rollback.report.write import write
+from gitops_rollback.report.page import Documents, make_page, write
 
 __all__ = ["Documents", "make_page", "write"]

@@ -1,4 +1,4 @@
-"""What the page says, made from the results of other commands. Pure.
+"""What the page says, made from the results of other commands, and the files it is written to.
 
 `plan`, `result` (of deploy, rollback or release), `history` and `check` are documents that were
 checked against their schemas; everything in them may be written by strangers, so addresses, too:
@@ -6,14 +6,18 @@ which ones are linked to, and where a forge shows a commit, is said here.
 
 The timeline of a service is a drawing: time runs downwards, newest first. Each image has a column;
 a deployment leads to a new column, a rollback back to an old one. Shapes tell the kinds apart, so
-that nothing depends on colours.
+that nothing depends on colours. A page is written whole or not at all.
 """
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback import __version__, scratch
 from gitops_rollback.clock import age
+from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import page_of_commit
 from gitops_rollback.image import label_of, step_of
 from gitops_rollback.late import dataclass, field, replace
@@ -45,6 +49,10 @@ _ROW, _COLUMN, _TOP, _LEFT = 46, 18, 26, 16
 _MOST_COLUMNS = 8
 _GAP, _WIDTH = 18, 360
 _LONGEST = 38  # characters beside the drawing
+FOLDER = "gitops-rollback/report"
+PAGE = "report.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLE = "report.css"
 
 
 @dataclass(frozen=True)
@@ -472,3 +480,55 @@ def _line(x: int, y: int, before: tuple[int, int] | None) -> str:
         return ""
     half = (y + before[1]) // 2
     return f"M {before[0]} {before[1]} C {before[0]} {half}, {x} {half}, {x} {y}"
+
+
+def render(page: Page) -> dict[str, str]:
+    """Return the files of a page by name: HTML, CSS, and one SVG for each timeline.
+
+    They keep to Jenkins' Content-Security-Policy for artifacts (`default-src 'none'; img-src
+    'self'; style-src 'self'`): no script, no style in the page, no `data:` address.
+    """
+    from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415 - slow import
+
+    templates = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = templates.get_template("report.html.j2").render(page=page, version=__version__)
+    files = {
+        PAGE: html.lstrip(),
+        _STYLE: (_TEMPLATES / _STYLE).read_text(encoding="utf-8"),
+    }
+    picture = templates.get_template("timeline.svg.j2")
+    for service in page.services:
+        if service.picture is not None:
+            files[f"timeline-{service.key}.svg"] = picture.render(picture=service.picture)
+    return files
+
+
+def write(page: Page, directory: Path) -> Path:
+    """Write a page below `directory`, in place of an earlier one; return the HTML's path.
+
+    Raises `UsageError` if one cannot write there.
+    """
+    files = render(page)
+    target = directory / FOLDER
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.folder(target.parent, scratch.RESULT) as made:
+            fresh = made.path / "report"
+            fresh.mkdir()
+            for name, text in files.items():
+                (fresh / name).write_text(text, encoding="utf-8")
+            if target.is_dir():
+                shutil.rmtree(target)
+            fresh.rename(target)
+        scratch.sweep(target.parent, scratch.RESULT)
+    except OSError as error:
+        raise UsageError(
+            f"the report cannot be written to {target}: {error.strerror or error}",
+            "give a folder one can write to with --report-dir",
+        ) from error
+    return target / PAGE

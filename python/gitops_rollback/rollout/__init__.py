@@ -4,12 +4,17 @@
 """
 
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
-from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.cluster import kustomizations
-from gitops_rollback.rollout.outcome import UNSEEN, error_of, failures_of, overall, refuse_others
 from gitops_rollback.rollout.standing import Failure, State
-from gitops_rollback.rollout.target import InGit, Place, Stand, Target
-from gitops_rollback.rollout.track import Track
+from gitops_rollback.rollout.target import InGit, Place, Stand, Target, about, belongings_of
+from gitops_rollback.rollout.track import (
+    UNSEEN,
+    Track,
+    error_of,
+    failures_of,
+    overall,
+    refuse_others,
+)
 from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish
 
 __all__ = [

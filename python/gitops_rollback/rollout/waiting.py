@@ -21,8 +21,8 @@ from gitops_rollback.rollout.follow import (
     follow,
     settle,
 )
+from gitops_rollback.rollout.judge import StatusReader
 from gitops_rollback.rollout.standing import State
-from gitops_rollback.rollout.statuses import StatusReader
 from gitops_rollback.rollout.track import Track, are_over
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from gitops_rollback.rollout.follow import Follower, Git
+    from gitops_rollback.rollout.judge import Statuses
     from gitops_rollback.rollout.standing import Failure
-    from gitops_rollback.rollout.statuses import Statuses
     from gitops_rollback.rollout.target import Target
 
 _COMING = 20.0  # seconds for what applies a change to be made by that change or one before

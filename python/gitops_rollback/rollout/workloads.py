@@ -9,7 +9,6 @@ from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.flux import LEAVES_ALONE
 from gitops_rollback.manifest.objects import selects
 from gitops_rollback.manifest.workloads import POD_SPECS
-from gitops_rollback.rollout.belongings import claims_of, pod_spec_of, taken_by
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -23,7 +22,7 @@ from gitops_rollback.rollout.raw import (
     texts,
     truth,
 )
-from gitops_rollback.rollout.target import BARE, Match
+from gitops_rollback.rollout.target import BARE, Match, claims_of, pod_spec_of, taken_by
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target

@@ -4,13 +4,21 @@
 at two states of its parts.
 """
 
-from gitops_rollback.storage.between import StorageChange, changes_between
-from gitops_rollback.storage.findings import ERROR, NOTE, WARNING, Finding, in_order
 from gitops_rollback.storage.kubernetes import published
-from gitops_rollback.storage.model import KubernetesObject, find_objects
+from gitops_rollback.storage.model import (
+    ERROR,
+    NOTE,
+    WARNING,
+    Finding,
+    KubernetesObject,
+    find_objects,
+    in_order,
+)
 from gitops_rollback.storage.review import Review, read_objects, review
 from gitops_rollback.storage.service import (
     ServiceKeys,
+    StorageChange,
+    changes_between,
     findings_of,
     parts_of,
     storage_in,

@@ -10,14 +10,12 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.kustomize import Kustomization, is_kustomization, read_kustomization
 from gitops_rollback.storage import model
-from gitops_rollback.storage.findings import Finding, in_order
-from gitops_rollback.storage.model import KubernetesObject, find_objects
-from gitops_rollback.storage.mounts import POD_SPEC_PATHS, check_mounts
-from gitops_rollback.storage.pending import check_bindings
+from gitops_rollback.storage.binding import check_bindings
+from gitops_rollback.storage.model import Finding, KubernetesObject, find_objects, in_order
+from gitops_rollback.storage.mounts import POD_SPEC_PATHS, World, check_mounts, worlds
 from gitops_rollback.storage.required import check_required
 from gitops_rollback.storage.risks import check_risks
 from gitops_rollback.storage.structure import check_kind, check_structure, is_checked
-from gitops_rollback.storage.world import World, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

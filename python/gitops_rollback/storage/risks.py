@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.storage.binding import BOUND, PROVISIONED, effective_class
-from gitops_rollback.storage.findings import ERROR, NOTE, WARNING
+from gitops_rollback.storage.model import ERROR, NOTE, WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import Claim, StorageClass, Volume
-    from gitops_rollback.storage.mounts import PodVolume, Workload
-    from gitops_rollback.storage.world import World
+    from gitops_rollback.storage.model import Claim, Finding, StorageClass, Volume
+    from gitops_rollback.storage.mounts import PodVolume, Workload, World
 
 _LOST = "when the claim is deleted, by hand or by Flux when its file goes (prune), the data go too"
 _NO_DATA_TYPES = ("Socket", "CharDevice", "BlockDevice", "File")

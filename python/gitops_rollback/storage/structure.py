@@ -12,16 +12,21 @@ import yaml
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import duplicate_key, walk
 from gitops_rollback.storage import kubernetes
-from gitops_rollback.storage.findings import ERROR
-from gitops_rollback.storage.kubernetes import Violation, api_versions
-from gitops_rollback.storage.suggest import NAME, belongs, misspelt, written
+from gitops_rollback.storage.kubernetes import (
+    NAME,
+    Violation,
+    api_versions,
+    belongs,
+    misspelt,
+    written,
+)
+from gitops_rollback.storage.model import ERROR
 from gitops_rollback.storage.values import Steps, is_null, node_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import KubernetesObject
+    from gitops_rollback.storage.model import Finding, KubernetesObject
 
 
 _DROPPED = "the API server drops it, and Flux says nothing"

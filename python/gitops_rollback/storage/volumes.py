@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import regex
-from gitops_rollback.storage.kubernetes import definition, definition_of, published
-from gitops_rollback.storage.suggest import written
+from gitops_rollback.storage.kubernetes import definition, definition_of, published, written
 from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:

@@ -12,11 +12,19 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.objects import selects
 from gitops_rollback.rollout.appliers import read_source
-from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.standing import State, View, Whose
-from gitops_rollback.rollout.target import KINDS, InGit, Match, Place, Relation, Target
+from gitops_rollback.rollout.target import (
+    KINDS,
+    InGit,
+    Match,
+    Place,
+    Relation,
+    Target,
+    about,
+    belongings_of,
+)
 from gitops_rollback.rollout.workloads import read_pod, read_workload, selector_text
 from unit.recordings import load
 from unit.test_rollout_standing import ended

@@ -6,8 +6,8 @@ import pytest
 
 from gitops_rollback.forges.statuses import CommitStatus
 from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.judge import judge_statuses, names_of
 from gitops_rollback.rollout.standing import FOREVER, State
-from gitops_rollback.rollout.statuses import judge_statuses, names_of
 from gitops_rollback.rollout.target import Target
 
 TARGET = Target("cart", "default", parse_image("acme/cart:1.5.0"), "c" * 40, "main", ())

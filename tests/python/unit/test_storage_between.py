@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.storage.between import StorageChange, changes_between
 from gitops_rollback.storage.review import read_objects, review
-from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, titles_of
+from gitops_rollback.storage.service import (
+    ServiceKeys,
+    StorageChange,
+    changes_between,
+    findings_of,
+    parts_of,
+    titles_of,
+)
 from unit.test_storage_binding import claim, volume
 from unit.test_storage_risks import CLASS, KEPT, stateful, workload
 

@@ -11,7 +11,7 @@ from gitops_rollback.storage.kubernetes import published
 from gitops_rollback.storage.review import Review, review
 
 if TYPE_CHECKING:
-    from gitops_rollback.storage.findings import Finding
+    from gitops_rollback.storage.model import Finding
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / "examples/storage/storage.yaml").read_text(encoding="utf-8")
