@@ -25,10 +25,16 @@ from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.effect import Beside, Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing, begin
-from gitops_rollback.effective.objects import ACCEPT, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
-from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
-from gitops_rollback.effective.templates import is_chart_file
+from gitops_rollback.effective.stacks import (
+    Layer,
+    gives_values,
+    is_helmfile,
+    is_replaced,
+    overridden,
+    stacks_of,
+)
 from gitops_rollback.effective.tree import find
 from gitops_rollback.effective.variables import Variables, filled, substitute, variable_names
 from gitops_rollback.effective.work import Work
@@ -314,6 +320,14 @@ class _Resolver:
         """Yield why the chart that an image's values are of may not make it."""
         for folder in self._charts_of(image):
             yield from _if_any(self._lander.templates.doubt(folder, image.use))
+            for path in self._unread_helmfiles:
+                why = "it cannot be read, and may give the chart other values"
+                yield Unknown(path, 1, "helmfile", why, LOOK)
+
+    @cached_property
+    def _unread_helmfiles(self) -> list[str]:
+        every = (path for path, data in self._tree.raw.items() if is_helmfile(path, data))
+        return [path for path in every if self._builder.parsed(path) is None]
 
     def _charts_of(self, image: Landing) -> set[str]:
         """Return the charts in this repository that an image's values are of."""
@@ -329,9 +343,8 @@ class _Resolver:
         """The layers of values by what is not followed: of kustomize, helmfile and Fleet."""
         tree = self._tree
         files = [file for path, file in tree.files.items() if not is_kustomization(path)]
-        charts = filter(is_chart_file, tree.raw)
-        unparsed = (self._builder.parsed(path) for path in charts if path not in tree.files)
-        files += [file for file in unparsed if file is not None]
+        more = [p for p, data in tree.raw.items() if p not in tree.files and gives_values(p, data)]
+        files += [file for file in map(self._builder.parsed, more) if file is not None]
         return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)
 
     def _values(self, charts: set[str]) -> Iterator[ImageField]:
@@ -339,7 +352,8 @@ class _Resolver:
         for path, fields in self._tree.fields.items():
             if path in charts or path in self._roots.taken or not self._holds(path):
                 continue
-            yield from (one for one in fields if one.kind == "Values")
+            own = (one for one in fields if one.kind == "Values")
+            yield from (one for one in own if not is_replaced(one, self._stacks))
 
     def _spare(self, live: Iterable[ImageField]) -> Iterator[tuple[ImageField, Idle]]:
         """Yield fields that decide nothing and were not overridden, with why."""
@@ -506,4 +520,5 @@ def _of_names(by_name: Mapping[str, ImageField]) -> Iterator[ImageField]:
             yield one
         else:
             names = ", ".join(by_name)
-            yield replace(one, problem=Problem(f"it is the version of several images: {names}"))
+            why = f"it is the version of several images: {names};"
+            yield replace(one, problem=Problem(why, "give each a version of its own"))

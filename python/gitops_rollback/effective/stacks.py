@@ -17,7 +17,7 @@ from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
+from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import NAME_KEYS, is_of_image, is_values_file
 from gitops_rollback.manifest.objects import folder_of, objects_of
@@ -30,11 +30,23 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_OWN = "values.yaml"
 _NO_HASH = "disableNameSuffixHash"
 _FOLLOW = (
     "let the release follow it by a `nameReference` of `configurations`, or set "
     "disableNameSuffixHash"
 )
+
+
+def gives_values(path: str, data: bytes) -> bool:
+    """Tell cheaply whether a file may say which values a chart gets, though it names no image."""
+    return posixpath.basename(path) in ("Chart.yaml", "fleet.yaml") or is_helmfile(path, data)
+
+
+def is_helmfile(path: str, data: bytes) -> bool:
+    """Tell cheaply whether a file may be a helmfile."""
+    is_template = "templates" in path.split("/")
+    return b"releases:" in data and b"chart:" in data and not is_template
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,13 @@ class Layer:
     title: str
     line: int = 1
     why: str = ""
+
+    def replaces(self, keys: Iterable[str], parts: Iterable[str]) -> bool:
+        """Tell whether it surely sets all that an image below some keys has."""
+        node = find(self.node, *keys)
+        if isinstance(node, yaml.MappingNode):
+            return all(text_of(lookup(node, part)) for part in parts)
+        return node is not None and _is_image(node)
 
     def says(self, keys: Iterable[str], parts: Iterable[str]) -> bool:
         """Tell whether it sets, or may set, what stands below some keys: one of the parts there."""
@@ -90,7 +109,7 @@ def stacks_of(
         beside.setdefault(posixpath.dirname(file.path), []).append(file)
     names = (posixpath.split(file.path) for file in files)
     charts = [folder for folder, name in names if name == "Chart.yaml"]
-    parents = _parents(charts, parsed)
+    parents = parents_of(charts, parsed)
     takers = _takers(files) if parents else {}
     for folder in charts:
         found += _of_parents(folder, parents.get(folder, ()), takers, parsed)
@@ -103,7 +122,7 @@ def stacks_of(
     return found
 
 
-def _parents(
+def parents_of(
     charts: Collection[str], parsed: Callable[[str], ParsedFile | None]
 ) -> dict[str, list[tuple[str, str]]]:
     """Return the charts that take one, with the key of its values there, by its folder.
@@ -169,10 +188,10 @@ def _of_parents(
 
     `takers` are the releases of each chart.
     """
-    own = _file(posixpath.join(folder, "values.yaml"), parsed)
+    own = _file(posixpath.join(folder, _OWN), parsed)
     for parent, key in dict.fromkeys(parents):
         layers = [own]
-        path = posixpath.join(parent, "values.yaml")
+        path = posixpath.join(parent, _OWN)
         node = lookup(root_of(parsed(path)), key)
         if node is not None:
             layers.append(_layer(path, f"/{key}", node, f"{key} in {path}"))
@@ -213,12 +232,12 @@ def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer
         for root in file.trees[:1]
         if root is not None and not is_null(root) and is_values_file(file.path)
     }
-    values = posixpath.join(folder, "values.yaml")
+    values = posixpath.join(folder, _OWN)
     own = beside.pop(values, None)
     if own is None:
         return
     for path, root in beside.items():
-        first = Layer(values, "", own, "values.yaml")
+        first = Layer(values, "", own, _OWN)
         yield first, Layer(path, "", _nameless(root), f"the values file {path}")
 
 
@@ -243,20 +262,39 @@ def _is_image(node: yaml.Node) -> bool:
 
 
 def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterator[Unknown]:
-    """Yield the later layers that set what a field of values sets, or may do so."""
-    parts = tuple(part.key for part in field.parts)
+    """Yield the later layers that set what a field of values sets, or may do so.
+
+    None of those that one replaces: what that says is a field of its own.
+    """
+    for keys, parts, later in _later(field, stacks):
+        if any(one.replaces(keys, parts) for one in later):
+            continue
+        for one in later:
+            if one.says(keys, parts):
+                is_read = one.node is not None
+                sets = f"it comes later and {'sets' if is_read else 'may set'} the same value"
+                hint = f"{_FOLLOW if one.why else 'set the image there alone'}, {ACCEPT}"
+                yield Unknown(one.path, one.line, one.title, one.why or sets, hint)
+
+
+def is_replaced(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> bool:
+    """Tell whether later layers say all that a field of values says, wherever its file is one."""
+    ways = list(_later(field, stacks))
+    return bool(ways) and all(
+        any(one.replaces(keys, parts) for one in later) for keys, parts, later in ways
+    )
+
+
+def _later(
+    field: ImageField, stacks: Iterable[tuple[Layer, ...]]
+) -> Iterator[tuple[list[str], list[str], tuple[Layer, ...]]]:
+    """Yield the layers that come after that of a field, with its keys and those of its parts."""
+    parts = [part.key for part in field.parts if part.text]
     for stack in stacks:
         index = next((n for n, layer in enumerate(stack) if _holds(layer, field)), None)
-        if index is None:
-            continue
-        below = field.pointer.removeprefix(stack[index].pointer)
-        keys = [key for key in below.split("/") if key]
-        for later in stack[index + 1 :]:
-            if later.says(keys, parts):
-                is_read = later.node is not None
-                sets = f"it comes later and {'sets' if is_read else 'may set'} the same value"
-                hint = f"{_FOLLOW if later.why else 'set the image there alone'}, {ACCEPT}"
-                yield Unknown(later.path, later.line, later.title, later.why or sets, hint)
+        if index is not None:
+            below = field.pointer.removeprefix(stack[index].pointer)
+            yield [key for key in below.split("/") if key], parts, stack[index + 1 :]
 
 
 def _holds(layer: Layer, field: ImageField) -> bool:
@@ -276,13 +314,24 @@ def _files(
     return [_file(posixpath.normpath(posixpath.join(folder, one)), parsed) for one in texts]
 
 
+def _of_chart(
+    folder: str, chart: str | None, parsed: Callable[[str], ParsedFile | None]
+) -> list[Layer]:
+    """Return the values of a chart itself, whose path is from a folder; none of one elsewhere."""
+    own = _file(posixpath.normpath(posixpath.join(folder, chart or "?", _OWN)), parsed)
+    return [own] if own.node is not None else []
+
+
 def _of_kustomize(
     one: Kustomization, parsed: Callable[[str], ParsedFile | None]
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of `helmCharts` (kubectl.docs.kubernetes.io, builtins, Helm charts)."""
+    home = text_of(find(one.root, "helmGlobals", "chartHome")) or "charts"
     for index, chart in enumerate(items_of(lookup(one.root, "helmCharts"))):
         more = items_of(lookup(chart, "additionalValuesFiles"))
-        layers = _files(one.folder, (lookup(chart, "valuesFile"), *more), parsed)
+        name = text_of(lookup(chart, "name"))
+        layers = _of_chart(posixpath.join(one.folder, home), name, parsed)
+        layers += _files(one.folder, (lookup(chart, "valuesFile"), *more), parsed)
         inline = lookup(chart, "valuesInline")
         if inline is not None:
             pointer = f"/helmCharts/{index}/valuesInline"
@@ -340,20 +389,36 @@ def _of_helmfile(
     """Yield the layers of a helmfile's releases (helmfile.readthedocs.io, Configuration)."""
     if lookup(root, "kind") is not None:
         return
+    folder = posixpath.dirname(file.path)
     for index, release in enumerate(items_of(lookup(root, "releases"))):
-        layers: list[Layer] = []
+        layers = _of_chart(folder, text_of(lookup(release, "chart")), parsed)
+        for key in ("inherit", "valuesTemplate"):
+            more = lookup(release, key)
+            if more is not None:
+                layers.append(Layer(file.path, "-", None, key, line_of(more)))
         for number, item in enumerate(items_of(lookup(release, "values"))):
             if isinstance(item, yaml.ScalarNode):
-                layers += _files(posixpath.dirname(file.path), [item], parsed)
+                layers += _files(folder, [item], parsed)
             else:
                 pointer = f"/releases/{index}/values/{number}"
                 layers.append(_layer(file.path, pointer, item, "values"))
+        layers += _files(folder, items_of(lookup(release, "secrets")), parsed)
         for key in ("set", "setString", "setTemplate"):
             for item in items_of(lookup(release, key)):
                 name, value = text_of(lookup(item, "name")) or "", lookup(item, "value")
                 node = with_path(None, tuple(name.split(".")), value) if value is not None else None
                 layers.append(Layer(file.path, "-", node, key, line_of(item)))
+        for one in _templates(release):
+            layers.append(Layer(file.path, "-", None, f"{{{{ {text_of(one)} }}}}", line_of(one)))
         yield tuple(layers)
+
+
+def _templates(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield what stands in `{{ … }}`: to YAML a key of a mapping that is a key itself."""
+    mappings = [one for one in walk(node) if isinstance(one, yaml.MappingNode)]
+    keys = [key for one in mappings for key, _value in one.value]
+    for key in (key for key in keys if isinstance(key, yaml.MappingNode)):
+        yield from (inner for inner, _none in key.value)
 
 
 def _of_fleet(
@@ -362,11 +427,13 @@ def _of_fleet(
     """Yield the layers of a `fleet.yaml` (fleet.rancher.io, ref-fleet-yaml)."""
     if posixpath.basename(file.path) != "fleet.yaml":
         return
+    chart = text_of(find(root, "helm", "chart")) or "."
+    layers = _of_chart(posixpath.dirname(file.path), chart, parsed)
+    layers += _of_fleet_helm(file, lookup(root, "helm"), "/helm", parsed)
+    yield tuple(layers)
     for index, custom in enumerate(items_of(lookup(root, "targetCustomizations"))):
-        layers = list(_of_fleet_helm(file, lookup(root, "helm"), "/helm", parsed))
         pointer = f"/targetCustomizations/{index}/helm"
-        layers += _of_fleet_helm(file, lookup(custom, "helm"), pointer, parsed)
-        yield tuple(layers)
+        yield (*layers, *_of_fleet_helm(file, lookup(custom, "helm"), pointer, parsed))
 
 
 def _of_fleet_helm(
@@ -375,7 +442,8 @@ def _of_fleet_helm(
     pointer: str,
     parsed: Callable[[str], ParsedFile | None],
 ) -> Iterator[Layer]:
-    yield from _files(posixpath.dirname(file.path), items_of(lookup(helm, "valuesFiles")), parsed)
+    folder = posixpath.dirname(file.path)
+    yield from _files(folder, items_of(lookup(helm, "valuesFiles")), parsed)
     values = lookup(helm, "values")
     if values is not None:
         yield _layer(file.path, f"{pointer}/values", values, f"values at {pointer}")

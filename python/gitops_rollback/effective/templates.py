@@ -17,7 +17,7 @@ import yaml
 from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of
+from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import (
     DOCKER,
     GLOBAL,
@@ -66,11 +66,15 @@ def is_of_chart(path: str) -> bool:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A chart that gets a value below some keys, among all `values` that it gets."""
+    """A chart that gets a value below some keys, among all `values` that it gets.
+
+    `written` is where these stand; of a chart that nothing here gives any, what files say of them.
+    """
 
     chart: Texts
     keys: Keys
     folder: str
+    written: tuple[yaml.Node | None, ...]
 
     def otherwise(self, image: ImageField) -> str:
         """Return why a template makes something else of the value; empty where none does."""
@@ -82,13 +86,17 @@ class _Reader:
                     return f"{use.place} {why}"
         return ""
 
+    def _said(self, keys: Keys) -> str:
+        """Return what a value is set to; empty for none."""
+        return next((said for one in self.written if (said := text_of(find(one, *keys)))), "")
+
     def _why(self, use: Use, image: ImageField) -> str:
         own = image.name_text or image.shown_name or ""
         if use.other:
-            is_set = text_of(find(self.chart.values, *use.other))
+            is_set = self._said(use.other)
             return f"takes .Values.{'.'.join(use.other)} too, which is set" if is_set else ""
         if use.name or use.named:
-            name = use.name or text_of(find(self.chart.values, *use.named)) or ""
+            name = use.name or self._said(use.named)
             is_own = not name or not own or own.endswith(f"/{name}") or name.endswith(own)
             return "" if is_own else f"makes an image of {name} of it, too"
         return use.why
@@ -101,6 +109,9 @@ class Templates:
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
     _charts: dict[tuple[str, int], Texts] = field(default_factory=dict, repr=False, compare=False)
+    _files: dict[str, tuple[yaml.Node | None, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _given: dict[tuple[str, str, int], yaml.Node | None] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -169,7 +180,8 @@ class Templates:
     ) -> Iterator[_Reader]:
         """Yield a chart with the keys of a value, and those below it that get the value too."""
         chart = self._chart(folder, values)
-        yield _Reader(chart, keys, folder)
+        written = (values,) if values is not None else self._written(folder)
+        yield _Reader(chart, keys, folder, written)
         below = chart.below.get(keys[0], "") if keys else ""
         if below:
             place = (below, keys[0], id(values))  # as of a chart: it is asked for each of its parts
@@ -177,6 +189,24 @@ class Templates:
                 own = find(values, keys[0]) if values is not None else None
                 self._given[place] = self._with_own(below, own, values)
             yield from self._readers(below, keys[1:], self._given[place])
+
+    def _written(self, folder: str) -> tuple[yaml.Node | None, ...]:
+        """Return the values that the files of a chart, and of those that take it, give to it."""
+        if folder not in self._files:
+            found = [root_of(self.parsed(posixpath.join(folder, _FILES[1])))]
+            for parent, key in self._parents.get(folder, ()):
+                root = root_of(self.parsed(posixpath.join(parent, _FILES[1])))
+                everywhere = find(root, GLOBAL)
+                found.append(find(root, key))
+                if everywhere is not None:
+                    found.append(with_path(None, (GLOBAL,), everywhere))
+            self._files[folder] = tuple(found)
+        return self._files[folder]
+
+    @cached_property
+    def _parents(self) -> dict[str, list[tuple[str, str]]]:
+        """The charts that take each one."""
+        return parents_of([one for some in self._known.values() for one in some], self.parsed)
 
     def _switched(self, reader: _Reader) -> Unknown | None:
         """Return that a chart does not take the one below it that gets a value, or gives it others.

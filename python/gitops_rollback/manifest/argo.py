@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField, Place
 
 RENAMES = Problem(
-    "its text renames the image:", "write an `images:` entry in the kustomization instead"
+    "its text renames the image:", "take it out, and write an `images:` entry in the kustomization"
 )
 ARGO_GROUP = "argoproj.io"
 _OVERRIDE = regex(r"\.argocd-source(?:-(?P<name>.+))?\.yaml")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
+from gitops_rollback.effective.stacks import Layer, is_replaced, overridden, stacks_of
 from gitops_rollback.manifest.document import ParsedFile, parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
@@ -53,9 +53,10 @@ STACKS = {
             "  valuesInline: {image: {tag: '2'}}\n",
             "v/own.yaml": VALUES,
             "shop/more.yaml": VALUES,
+            "shop/charts/a/values.yaml": VALUES,
         },
         [
-            [],
+            ["shop/charts/a/values.yaml:1 the values file shop/charts/a/values.yaml"],
             [
                 "v/own.yaml:1 the values file v/own.yaml",
                 "shop/more.yaml:1 the values file shop/more.yaml",
@@ -84,6 +85,45 @@ STACKS = {
             ],
         ],
     ),
+    "helmfile: the chart's own values come first, then what is not followed": (
+        {
+            "f/helmfile.yaml": "releases:\n- chart: ../charts/a\n  secrets: [s.yaml]\n"
+            "  values: [v.yaml]\n  inherit: [{template: x}]\n- chart: stable/a\n",
+            "charts/a/values.yaml": VALUES,
+            "f/v.yaml": VALUES,
+        },
+        [
+            [
+                "charts/a/values.yaml:1 the values file charts/a/values.yaml",
+                "f/helmfile.yaml:5- inherit ?",
+                "f/v.yaml:1 the values file f/v.yaml",
+                "f/s.yaml:1 the values file f/s.yaml ?",
+            ],
+            [],
+        ],
+    ),
+    "kustomize: the charts stand in the folder that it says": (
+        {
+            "shop/kustomization.yaml": f"{HEAD}helmGlobals: {{chartHome: ../c}}\n"
+            "helmCharts: [{name: a, valuesInline: {b: 1}}]\n",
+            "c/a/values.yaml": VALUES,
+        },
+        [
+            [
+                "c/a/values.yaml:1 the values file c/a/values.yaml",
+                "shop/kustomization.yaml:4/helmCharts/0/valuesInline valuesInline",
+            ],
+        ],
+    ),
+    "fleet: what comes over the chart beside it": (
+        {"f/fleet.yaml": "helm: {values: {a: 1}}\n", "f/values.yaml": VALUES},
+        [
+            [
+                "f/values.yaml:1 the values file f/values.yaml",
+                "f/fleet.yaml:1/helm/values values at /helm",
+            ],
+        ],
+    ),
     "helmfile: an object of Kubernetes with releases is none": (
         {"a.yaml": "kind: X\nreleases: [{values: [{a: b}]}]\n"},
         [],
@@ -96,6 +136,10 @@ STACKS = {
             "f/other.yaml": "targetCustomizations: [{helm: {values: {a: 2}}}]\n",
         },
         [
+            [
+                "f/v.yaml:1 the values file f/v.yaml",
+                "f/fleet.yaml:3/helm/values values at /helm",
+            ],
             [
                 "f/v.yaml:1 the values file f/v.yaml",
                 "f/fleet.yaml:3/helm/values values at /helm",
@@ -284,3 +328,28 @@ def test_of_one_file_in_two_places_only_what_holds_the_image_is_its_layer() -> N
     fields = find_fields(parse("fleet.yaml", text.encode()))
     [told] = [one for f in fields for one in overridden(f, found({"fleet.yaml": text}))]
     assert (told.line, told.construct) == (2, "values at /targetCustomizations/0/helm")
+
+
+@pytest.mark.parametrize(
+    ("later", "is_gone"),
+    [
+        ("image: {repository: acme/cart, tag: '2'}", True),
+        ("image: {tag: '2'}", False),
+        ("image: {repository: acme/cart, tag: ''}", False),
+        ("image: acme/cart:2", True),
+        ("image: 2", False),
+        ("other: {repository: acme/cart, tag: '2'}", False),
+    ],
+)
+def test_a_field_decides_nothing_where_all_layers_behind_it_say_it_anew(
+    later: str, *, is_gone: bool
+) -> None:
+    [field] = find_fields(parse("charts/a/values.yaml", VALUES.encode()))
+    release = "- chart: charts/a\n  values: [v.yaml]\n"
+    files = {"charts/a/values.yaml": VALUES, "v.yaml": f"{later}\n"}
+    once = found(files | {"helmfile.yaml": f"releases:\n{release}"})
+    assert is_replaced(field, once) == is_gone
+    twice = found(files | {"helmfile.yaml": f"releases:\n{release}- chart: charts/a\n"})
+    assert not is_replaced(field, twice)
+    assert not is_gone or not list(overridden(field, once))
+    assert not is_replaced(field, [])

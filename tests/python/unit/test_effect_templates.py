@@ -899,3 +899,59 @@ def test_values_that_a_chart_below_may_put_others_over_are_not_deployed(
     files = chart(READS) | {f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{declared}"}
     found = deployed(files)
     assert ("import-values: values of far" in found) if counts else not isinstance(found, str)
+
+
+# What gives a chart of these files other values --------------------------------------------------
+
+LATER = {
+    "a helmfile that names no image": (
+        {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n  values: [v.yaml]\n",
+         "f/v.yaml": "image: {tag: '2'}\n"},
+        "f/v.yaml:1: the values file f/v.yaml: it comes later and sets the same value",
+    ),
+    "a helmfile that cannot be read": (
+        {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n{{ end }}\n"},
+        "f/helmfile.yaml:1: helmfile: it cannot be read, and may give the chart other values",
+    ),
+    "a helmfile of templates": (
+        {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n  set: {{ .Values.x }}\n"},
+        "f/helmfile.yaml:3: {{ .Values.x }}: it comes later and may set the same value",
+    ),
+    "a value of its own that comes before": (
+        {f"{CHART}values.yaml": f"{VALUES}global: {{tag: '2'}}\n"},
+        "takes .Values.global.tag too, which is set",
+    ),
+    "a value for all charts of one that takes it": (
+        {"charts/shop/Chart.yaml": "dependencies: [{name: cart, repository: file://../cart}]\n",
+         "charts/shop/values.yaml": "global: {tag: '2'}\n"},
+        "takes .Values.global.tag too, which is set",
+    ),
+    "a value that one that takes it gives to it": (
+        {"charts/shop/Chart.yaml": "dependencies: [{name: cart, repository: file://../cart}]\n",
+         "charts/shop/values.yaml": "cart: {global: {tag: '2'}}\n"},
+        "takes .Values.global.tag too, which is set",
+    ),
+    "a helmfile that sets the whole image": (
+        {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n  values: [v.yaml]\n",
+         "f/v.yaml": "image: {repository: acme/cart, tag: '2'}\n"},
+        "",
+    ),
+    "a template that looks like a helmfile": (
+        {"charts/a/templates/x.yaml": "releases:\nchart: {{ .Chart.Name }}\n{{ end }}"}, ""
+    ),
+    "a helmfile of other charts": (
+        {"f/helmfile.yaml": "releases:\n- chart: stable/cart\n  values: [v.yaml]\n",
+         "f/v.yaml": "image: {tag: '2'}\n"},
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "why"), LATER.values(), ids=LATER)
+def test_a_chart_that_gets_other_values_from_elsewhere_is_not_deployed(
+    files: dict[str, str], why: str
+) -> None:
+    template = READS.replace(".Values.image.tag", ".Values.global.tag | default .Values.image.tag")
+    own = {path: text for path, text in chart(template).items() if "clusters" not in path}
+    found = deployed({**own, **files})
+    assert why in found if why else not isinstance(found, str), found
