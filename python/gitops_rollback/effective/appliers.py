@@ -19,7 +19,7 @@ from gitops_rollback.effective.templates import OF_CHART, is_chart_file
 from gitops_rollback.effective.tree import TreeError, entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, line_of, lookup, text_of
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, LEAVES_ALONE, flux_kustomization
 from gitops_rollback.manifest.kustomize import candidates, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, objects_of
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 _TAKES = regex(r"^[ \t-]*repository:\s*[\"']?file://([^\s\"']+)", re.MULTILINE)
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
+_PAUSED = {
+    **dict.fromkeys(("Deployment", "Rollout", "DeploymentConfig"), ("paused",)),
+    "CloneSet": ("updateStrategy", "paused"),
+}
 _UPDATER = "argocd-image-updater.argoproj.io"
 _SKIP = "argocd.argoproj.io/skip-reconcile"
 # Notes by which an object is left alone (argo-cd.readthedocs.io, "Skip Application Reconcile").
@@ -320,25 +324,35 @@ def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterat
 
 
 def paused(resource: Resource) -> Unknown | None:
-    """Return that a workload is paused: Kubernetes, or Argo Rollouts, replaces no pod of it."""
-    node = find(resource.node, "spec", "paused")
-    if resource.identity.kind not in ("Deployment", "Rollout") or text_of(node) != "true":
+    """Return that a workload is paused: nobody replaces a pod of it.
+
+    So it is in Kubernetes, Argo Rollouts, OpenKruise, and in OpenShift where what starts a rollout
+    is said, and no change of the configuration is (docs.openshift.com, "Triggers").
+    """
+    spec, kind = lookup(resource.node, "spec"), resource.identity.kind
+    node = find(spec, *_PAUSED.get(kind, ("?",)))
+    triggers = lookup(spec, "triggers") if kind == "DeploymentConfig" else None
+    types = {text_of(lookup(one, "type")) for one in items_of(triggers)}
+    if text_of(node) == "true" and node is not None:
+        why, what = "no pod is replaced until somebody resumes it", "paused: true"
+    elif triggers is not None and "ConfigChange" not in types:
+        why, what, node = "no pod is replaced until somebody rolls it out", "triggers", triggers
+    else:
         return None
-    line = node.start_mark.line + 1 if node is not None else 1
-    why = "no pod is replaced until somebody resumes it"
-    return Unknown(resource.path, line, "paused: true", why, f"take it out, {ACCEPT}")
+    return Unknown(resource.path, line_of(node), what, why, f"change it there, {ACCEPT}")
 
 
 def rolled_out_by_hand(resource: Resource) -> tuple[str, ...]:
     """Return what keeps pods of a workload as they are after a change, for people."""
-    strategy = find(resource.node, "spec", "updateStrategy")
-    if resource.identity.kind not in ("StatefulSet", "DaemonSet"):
+    strategy, kind = find(resource.node, "spec", "updateStrategy"), resource.identity.kind
+    if kind not in ("StatefulSet", "DaemonSet", "CloneSet"):
         return ()
     if text_of(lookup(strategy, "type")) == "OnDelete":
         return ("its updateStrategy is OnDelete: a pod gets the image when somebody deletes it",)
-    partition = text_of(find(strategy, "rollingUpdate", "partition")) or "0"
+    steps = ("partition",) if kind == "CloneSet" else ("rollingUpdate", "partition")
+    partition = text_of(find(strategy, *steps)) or "0"
     if partition != "0":
-        return (f"its pods below number {partition} keep their image (rollingUpdate.partition)",)
+        return (f"its pods below number {partition} keep their image ({'.'.join(steps)})",)
     return ()
 
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 # Where the pod specification of each kind stands (kubernetes.io API reference; Rollout:
 # argo-rollouts.readthedocs.io/en/stable/features/specification; Knative Service and
-# Configuration: knative.dev/docs/serving/reference/serving-api).
+# Configuration: knative.dev/docs/serving/reference/serving-api; DeploymentConfig of OpenShift:
+# docs.openshift.com; ScaledJob of KEDA: keda.sh/docs; CloneSet: openkruise.io/docs).
 POD_SPECS: dict[str, str] = {
     "Pod": "/spec",
     "PodTemplate": "/template/spec",
@@ -46,6 +47,9 @@ POD_SPECS: dict[str, str] = {
     "ReplicationController": "/spec/template/spec",
     "CronJob": "/spec/jobTemplate/spec/template/spec",
     "Rollout": "/spec/template/spec",
+    "DeploymentConfig": "/spec/template/spec",
+    "ScaledJob": "/spec/jobTargetRef/template/spec",
+    "CloneSet": "/spec/template/spec",
     "Configuration": "/spec/template/spec",
 }
 KNATIVE = "serving.knative.dev"

@@ -569,6 +569,22 @@ REFUSED = {
         {"d.yaml": DEPLOYMENT.replace("spec: {template", "spec: {paused: true, template")},
         "no pod is replaced until somebody resumes it",
     ),
+    "a CloneSet that is paused": (
+        {
+            "d.yaml": DEPLOYMENT.replace("Deployment", "CloneSet").replace(
+                "spec: {template", "spec: {updateStrategy: {paused: true}, template"
+            )
+        },
+        "no pod is replaced until somebody resumes it",
+    ),
+    "a DeploymentConfig that nothing starts": (
+        {
+            "d.yaml": DEPLOYMENT.replace("Deployment", "DeploymentConfig").replace(
+                "spec: {template", "spec: {triggers: [{type: ImageChange}], template"
+            )
+        },
+        "d.yaml:4: triggers: no pod is replaced until somebody rolls it out",
+    ),
     "a Deployment that gets its image from an ImageStream": (
         {
             "d.yaml": DEPLOYMENT.replace(
@@ -1129,14 +1145,17 @@ def test_an_entry_decides_the_containers_of_any_kind_and_what_configurations_nam
 
 
 @pytest.mark.parametrize(
-    ("strategy", "said"),
+    ("kind", "strategy", "said"),
     [
-        ("{type: OnDelete}", "a pod gets the image when somebody deletes it"),
-        ("{rollingUpdate: {partition: 2}}", "pods below number 2 keep their image"),
+        ("StatefulSet", "{type: OnDelete}", "a pod gets the image when somebody deletes it"),
+        ("StatefulSet", "{rollingUpdate: {partition: 2}}", "pods below number 2 keep their image"),
+        ("CloneSet", "{partition: 2}", "pods below number 2 keep their image (partition)"),
     ],
 )
-def test_pods_that_are_not_replaced_by_themselves_are_told(strategy: str, said: str) -> None:
-    text = DEPLOYMENT.replace("Deployment", "StatefulSet").replace(
+def test_pods_that_are_not_replaced_by_themselves_are_told(
+    kind: str, strategy: str, said: str
+) -> None:
+    text = DEPLOYMENT.replace("Deployment", kind).replace(
         "spec: {template", f"spec: {{updateStrategy: {strategy}, template"
     )
     manifests = read_manifests({"s.yaml": text.encode()})
