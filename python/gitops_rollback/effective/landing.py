@@ -48,7 +48,7 @@ from gitops_rollback.manifest.image_field import (
 )
 from gitops_rollback.manifest.objects import ManifestObject
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
-from gitops_rollback.manifest.workloads import ImageNode, image_nodes
+from gitops_rollback.manifest.workloads import REPORTED_POD_SPECS, ImageNode, image_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -144,7 +144,9 @@ class Landing:
         if self.use.reported_only and decider.key != self.use.key:
             return Problem(
                 f"it decides the image of {self.use.kind} {self.use.name} ({self.use.place}) too, "
-                "whose template is immutable (see `kinds`)"
+                "whose template is immutable:",
+                "where something makes it anew (a hook, `force`), let it be edited by `kinds` of "
+                f'the service: {{ {self.use.kind} = "{REPORTED_POD_SPECS[self.use.kind]}" }}',
             )
         is_named = self.name and "${" not in self.text
         named = is_named and decider.problem in (NO_NAME, VARIABLE_PROBLEM)

@@ -128,13 +128,29 @@ def refuse_outside(
                 f"let the environment hold it: [environments.{environment.name}] in {FILE} "
                 + (f'with path = "{above}"' if above else "without a path"),
             )
-        overlay = field.overlay or f"{environment.path}/kustomization.yaml"
+        place = _own_place(field, environment, manifests)
+        through = field.overlay or place
         raise ConfigError(
             f"{field.place} lies outside the environment '{environment.name}' "
-            f"({environment.path}), which takes it through {overlay}: an edit would change "
+            f"({environment.path}), which takes it through {through}: an edit would change "
             "whatever else takes it",
-            f"separate them: {_separation(field, overlay)}",
+            f"separate them: {_separation(field, place)}",
         )
+
+
+def _own_place(field: ImageField, environment: Environment, manifests: Manifests) -> str:
+    """Say where an environment can set an image that it takes from elsewhere.
+
+    That is its overlay, or the Flux Kustomization of its own that applies what stands elsewhere.
+    """
+    if not environment.holds(field.overlay):
+        mine = [file for path, file in manifests.files.items() if environment.holds(path)]
+        for item in (one for file in mine for one in objects_of(file)):
+            flux = flux_kustomization(item)
+            applied = field.overlay or field.path
+            if flux is not None and f"{applied}/".startswith(f"{flux.path}/".removeprefix("/")):
+                return f"the spec of Flux Kustomization {flux.name} in {item.file.path}"
+    return field.overlay or f"{environment.path}/kustomization.yaml"
 
 
 def _is_own_applier(field: ImageField, environment: Environment, manifests: Manifests) -> bool:

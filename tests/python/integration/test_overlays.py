@@ -190,6 +190,29 @@ def test_a_field_outside_the_environment_is_refused_with_the_lines_to_add(shop: 
     ) in run.error["hint"]
 
 
+def test_a_field_that_a_flux_kustomization_takes_from_outside_gets_its_entry_there(
+    shop: Shop,
+) -> None:
+    applying = (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+        "metadata: {name: apps}\nspec: {path: ./apps/cart}\n"
+    )
+    files = {
+        ".gitops-rollback.toml": '[environments.production]\npath = "clusters/production"\n',
+        "apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n",
+        "clusters/production/apps.yaml": applying,
+    }
+    shop.commit(files)
+    run = shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    place = "the spec of Flux Kustomization apps in clusters/production/apps.yaml"
+    entry = '{name: acme/cart, newTag: "1.4.1"}'
+    assert f"add to {place} `images:` [{entry}]" in run.error["hint"]
+    followed = applying.replace("cart}", f"cart, images: [{entry}]}}")
+    shop.commit({"clusters/production/apps.yaml": followed})
+    shop.deploy("1.5.0")
+    assert 'newTag: "1.5.0@sha256' in shop.bytes_of("clusters/production/apps.yaml").decode()
+
+
 FLUX_OVER = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
