@@ -180,7 +180,8 @@ class Request:
 
     `allowed` are the only services and sets that may be meant; empty if any may. With
     `everything` all services of the environment are meant, of those that may. `without_states`
-    leaves state files unread, for they are to be rebuilt.
+    leaves state files unread, for they are to be rebuilt. With `apart` those that cannot be read
+    are told beside those that can.
     """
 
     names: tuple[str, ...]
@@ -190,6 +191,7 @@ class Request:
     allowed: tuple[str, ...] = ()
     everything: bool = False
     without_states: bool = False
+    apart: bool = False
 
 
 def build_from_json(value: Mapping[str, Any] | None) -> Build | None:

@@ -5,6 +5,7 @@ Asked are git's server and its host, registries, Jenkins, the cluster; storage i
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from gitops_rollback.errors import (
     Exit,
     GitopsRollbackError,
     RepositoryError,
+    ResourceError,
     UsageError,
 )
 from gitops_rollback.forges.address import address_of
@@ -107,15 +109,17 @@ class _Drill:
         self.findings += ask_flux(self.session, self.paths)
 
     def _environment(self, read: EnvironmentFiles) -> None:
+        """Look at all services at once; where that fails for all, at each half."""
         names = self._names(read)
         self.has_services = self.has_services or bool(names)
-        for snapshot in self._snapshots(read, names):
-            self._services(snapshot)
-            hint = "gitops-rollback history SERVICE --retire --reason TEXT, if the service is gone"
-            self.findings += (
-                Finding("hold", read.environment.told, WARNING, message, hint)
-                for message in retired_holds(snapshot.services)
-            )
+        parts = [names] if names else []
+        while parts:
+            part = parts.pop()
+            half = len(part) // 2
+            if not self._look_at(read, part):
+                parts += [part[half:], part[:half]]
+            if parts:  # what was read may be more than there is room for, together
+                gc.collect()
         self.findings += storage_risks(read)
         self.findings += judge_builds(
             lost_builds(self.session.jenkins_store(), self.repository, read, names)
@@ -129,20 +133,25 @@ class _Drill:
             return read.config.expand(named, repeated(options, "set"))
         return known_names(self.repository, read.config, read.environment, read.tip)
 
-    def _snapshots(self, read: EnvironmentFiles, names: Sequence[str]) -> list[Snapshot]:
-        """Read all services at once, else those that can be read, one by one."""
+    def _look_at(self, read: EnvironmentFiles, names: Sequence[str]) -> bool:
+        """Look at some services; tell whether, of several, any could be read together."""
         environment = read.environment.name if read.config.environments else None
-        request = Request(tuple(names), environment, None)
-        if not names:
-            return []
+        request = Request(tuple(names), environment, None, apart=True)
         try:
-            return [read_snapshot(self.repository, request, self.tip)]
+            snapshot = read_snapshot(self.repository, request, self.tip)
         except GitopsRollbackError as error:
-            if len(names) > 1:
-                single = (self._snapshots(read, [name]) for name in names)
-                return [snapshot for found in single for snapshot in found]
-            self.findings.append(self._unread(read, names[0], error))
-            return []
+            if len(names) == 1:
+                self.findings.append(self._unread(read, names[0], error))
+            return len(names) == 1
+        self.findings += (self._unread(read, *one) for one in snapshot.unread.items())
+        if snapshot.services:
+            self._services(snapshot)
+        hint = "gitops-rollback history SERVICE --retire --reason TEXT, if the service is gone"
+        self.findings += (
+            Finding("hold", read.environment.told, WARNING, message, hint)
+            for message in retired_holds(snapshot.services)
+        )
+        return True
 
     def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:
         """Return what is found of a service that cannot be read: one that is gone is passed by."""
@@ -344,5 +353,9 @@ def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
     """Look for what would hinder pods or lose data in volumes and claims."""
     from gitops_rollback.storage import review  # noqa: PLC0415 - many modules
 
-    found = () if read.unread else review(read.files).findings
-    yield from judge_storage(read.environment.told, found, read.unread)
+    unread = read.unread
+    try:
+        found = () if unread else review(read.files).findings
+    except ResourceError as error:
+        found, unread = (), error.message
+    yield from judge_storage(read.environment.told, found, unread)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import NeedBeside
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.fields import MOVED, THERE, find_fields, meant_by, once
+from gitops_rollback.ledger.fields import MOVED, THERE, branch_of, find_fields, meant_by, once
 from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
@@ -95,7 +95,7 @@ def _with_named(holds: Holds, states: Iterable[State], newest: Hold | None) -> H
 
 def all_there(noted: Iterable[HeldFile | State], branch: Iterable[ImageField]) -> bool:
     """Tell whether each field that was written down stands where it was."""
-    everything = tuple(branch)
+    everything = branch_of(branch)
     found = (match for one in noted for match in find_fields(one.fields, everything))
     return all(match.how == THERE for match in found)
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
+from gitops_rollback.effective.raw import is_chart_file
 from gitops_rollback.effective.sources import Whose
-from gitops_rollback.effective.templates import OF_CHART, is_chart_file
+from gitops_rollback.effective.templates import OF_CHART
 from gitops_rollback.effective.tree import TreeError, entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources

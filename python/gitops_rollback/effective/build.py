@@ -62,6 +62,7 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from gitops_rollback.effective.raw import Raw
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
@@ -86,7 +87,7 @@ class Builder:
     def __init__(
         self,
         files: Mapping[str, ParsedFile],
-        raw: Mapping[str, bytes],
+        raw: Raw,
         by_folder: Mapping[str, Kustomization],
         find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
     ) -> None:

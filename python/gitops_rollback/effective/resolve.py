@@ -29,8 +29,6 @@ from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import (
     Layer,
-    gives_values,
-    is_helmfile,
     is_replaced,
     overridden,
     stacks_of,
@@ -326,8 +324,7 @@ class _Resolver:
 
     @cached_property
     def _unread_helmfiles(self) -> list[str]:
-        every = (path for path, data in self._tree.raw.items() if is_helmfile(path, data))
-        return [path for path in every if self._builder.parsed(path) is None]
+        return [one for one in self._tree.raw.helmfiles if self._builder.parsed(one) is None]
 
     def _charts_of(self, image: Landing) -> set[str]:
         """Return the charts in this repository that an image's values are of."""
@@ -343,7 +340,7 @@ class _Resolver:
         """The layers of values by what is not followed: of kustomize, helmfile and Fleet."""
         tree = self._tree
         files = [file for path, file in tree.files.items() if not is_kustomization(path)]
-        more = [p for p, data in tree.raw.items() if p not in tree.files and gives_values(p, data)]
+        more = (path for path in tree.raw.giving_values if path not in tree.files)
         files += [file for file in map(self._builder.parsed, more) if file is not None]
         return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)
 

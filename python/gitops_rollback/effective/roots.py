@@ -8,7 +8,6 @@ applies, as far as these files tell, is noted.
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ from gitops_rollback.effective.sources import (
 )
 from gitops_rollback.effective.tree import same
 from gitops_rollback.effective.work import Work
-from gitops_rollback.late import dataclass, field, regex, replace
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.fields import find_fields
@@ -52,6 +51,7 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from gitops_rollback.effective.raw import Raw
     from gitops_rollback.effective.sources import GitSource
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
-_CARVEL = regex(rb"^[ \t]*#@|^apiVersion:[ \t]*kbld\.k14s\.io/", re.MULTILINE)
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
@@ -80,7 +79,7 @@ class Tree:
     """
 
     files: Mapping[str, ParsedFile]
-    raw: Mapping[str, bytes]
+    raw: Raw
     fields: Mapping[str, tuple[ImageField, ...]]
     kustomizations: Mapping[str, Kustomization]
     uses: Mapping[str, int]
@@ -261,18 +260,9 @@ class Roots:
 
         Carvel's ytt reads comments that begin with `#@`, kbld a configuration of its own.
         """
-        for other in self._carvel.get(posixpath.dirname(path), ()):
+        for other in self._tree.raw.of_carvel.get(posixpath.dirname(path), ()):
             why = "ytt or kbld makes what is applied of the files beside it"
             yield Unknown(other, 1, "what makes it", why, LOOK)
-
-    @cached_property
-    def _carvel(self) -> dict[str, list[str]]:
-        """The files for ytt and kbld, by their folders."""
-        found: dict[str, list[str]] = {}
-        for path, data in self._tree.raw.items():
-            if _CARVEL.search(data):
-                found.setdefault(posixpath.dirname(path), []).append(path)
-        return found
 
     @cached_property
     def _is_flux_known(self) -> bool:

@@ -12,8 +12,9 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import LeftOut, is_ignore_file
+from gitops_rollback.effective.left_out import LeftOut
 from gitops_rollback.effective.objects import ACCEPT
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.argo import ARGO_GROUP
 from gitops_rollback.manifest.document import lookup, text_of
@@ -21,7 +22,7 @@ from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP
 from gitops_rollback.model import repository_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     import yaml
 
@@ -107,7 +108,7 @@ class Sources:
     home: Home = field(default_factory=Home)
     git: tuple[GitSource, ...] = ()
     named: frozenset[tuple[str, str]] = frozenset()
-    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    raw: Raw = field(default_factory=Raw, repr=False, compare=False)
     _left_out: dict[int, LeftOut] = field(default_factory=dict, repr=False, compare=False)
 
     def left_out(self, path: str, sources: Iterable[GitSource] = ()) -> Unknown | None:
@@ -120,7 +121,7 @@ class Sources:
         whys = (self._leaving(one).why(path) for one in named)
         if named:
             return next((why for why in whys if why is not None), None)
-        if not (self.git or self.named or self._ignores):
+        if not (self.git or self.named or self.raw.ignores):
             return None
         found = None
         for one in self._ours or (None,):
@@ -133,13 +134,8 @@ class Sources:
     def _leaving(self, source: GitSource | None) -> LeftOut:
         key = id(source)
         if key not in self._left_out:
-            self._left_out[key] = LeftOut(self._ignores, source)
+            self._left_out[key] = LeftOut(self.raw.ignores, source)
         return self._left_out[key]
-
-    @cached_property
-    def _ignores(self) -> dict[str, bytes]:
-        """The lists of what is left out."""
-        return {path: data for path, data in self.raw.items() if is_ignore_file(path)}
 
     @cached_property
     def _ours(self) -> tuple[GitSource, ...]:
@@ -279,9 +275,7 @@ def git_source(item: ManifestObject) -> GitSource | None:
     )
 
 
-def read_sources_of(
-    items: Iterable[ManifestObject], home: Home, raw: Mapping[str, bytes]
-) -> Sources:
+def read_sources_of(items: Iterable[ManifestObject], home: Home, raw: Raw) -> Sources:
     """Return what objects say of repositories, for a run that is at home in one of them."""
     git: list[GitSource] = []
     named: set[tuple[str, str]] = set()

@@ -17,6 +17,7 @@ import yaml
 from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
+from gitops_rollback.effective.raw import CHART, Raw
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import (
     DOCKER,
@@ -33,7 +34,7 @@ from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TA
 from gitops_rollback.manifest.patterns import go_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from gitops_rollback.effective.template_texts import Keys
     from gitops_rollback.manifest.document import ParsedFile
@@ -43,14 +44,9 @@ if TYPE_CHECKING:
 _NOTES = "NOTES.txt"
 _OWN_WORDS = regex(r"\btpl\b")
 _IGNORED = ".helmignore"
-_FILES = ("Chart.yaml", "values.yaml")
+_FILES = (CHART, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
-
-
-def is_chart_file(path: str) -> bool:
-    """Tell whether a file says that its folder is a chart."""
-    return posixpath.basename(path) == _FILES[0]
 
 
 def is_beside(path: str) -> bool:
@@ -106,7 +102,7 @@ class _Reader:
 class Templates:
     """The templates of all charts among some files, of which `raw` has the bytes."""
 
-    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    raw: Raw = field(default_factory=Raw, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
     _charts: dict[tuple[str, int], Texts] = field(default_factory=dict, repr=False, compare=False)
     _files: dict[str, tuple[yaml.Node | None, ...]] = field(
@@ -253,7 +249,7 @@ class Templates:
         path = posixpath.join(folder, _IGNORED)
         lines = self.raw.get(path, b"").decode(errors="replace").splitlines()
         own = [posixpath.join(folder, name) for name in _FILES]
-        own += self._below.get(posixpath.join(folder, "templates"), ())
+        own += self.raw.of_charts.get(posixpath.join(folder, "templates"), ())
         names = [one.removeprefix(f"{folder}/") for one in own if one in self.raw]
         for number, line in enumerate(lines, start=1):
             found = next((name for name in names if _leaves_out(line.strip(), name)), None)
@@ -272,7 +268,7 @@ class Templates:
         written = {
             path: self.raw[path].decode(errors="replace")
             for one in (folder, *self._libraries(folder, {}))
-            for path in self._below.get(posixpath.join(one, "templates"), ())
+            for path in self.raw.of_charts.get(posixpath.join(one, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
         texts = {path: plain(text) for path, text in written.items()}
@@ -293,18 +289,7 @@ class Templates:
     @cached_property
     def _known(self) -> dict[str, list[str]]:
         """The folders of the charts, by the folders that they stand in."""
-        return by_place(posixpath.dirname(path) for path in self.raw if is_chart_file(path))
-
-    @cached_property
-    def _below(self) -> dict[str, list[str]]:
-        """The files below each folder of templates, or of charts within a chart."""
-        found: dict[str, list[str]] = {}
-        for path in self.raw:
-            steps = path.split("/")[:-1]
-            for number, step in enumerate(steps, start=1):
-                if step in ("templates", "charts"):
-                    found.setdefault("/".join(steps[:number]), []).append(path)
-        return found
+        return by_place(map(posixpath.dirname, self.raw.charts))
 
     def _unread(
         self, folder: str, image: ImageField, part: Part, values: yaml.Node | None

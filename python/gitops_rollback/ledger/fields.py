@@ -8,6 +8,7 @@ hold to a stranger, so nothing else is tried.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitops_rollback.image import find_image
@@ -15,7 +16,7 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import unknown_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
@@ -136,9 +137,26 @@ def field_from_json(document: Mapping[str, Any]) -> NotedField:
     return NotedField(**{"value": document["image"], **known}, more=unknown_keys(document, _KEYS))
 
 
-def once(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
+class Branch(tuple["ImageField", ...]):  # noqa: SLOT001 - it keeps what it was asked for
+    """All fields of a branch that are known: of many services each looks for its own among them."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Sequence[ImageField]]:
+        """The fields by the names of their objects."""
+        found: dict[str, list[ImageField]] = {}
+        for one in self:
+            found.setdefault(one.name, []).append(one)
+        return found
+
+
+def branch_of(fields: Iterable[ImageField]) -> Branch:
+    """Return fields as those of a branch; those that are it already as they are."""
+    return fields if isinstance(fields, Branch) else Branch(fields)
+
+
+def once(fields: Iterable[ImageField]) -> Branch:
     """Return fields of the branch, of those at one place the last."""
-    return tuple({one.key: one for one in fields}.values())
+    return Branch({one.key: one for one in fields}.values())
 
 
 def likeness_of(present: ImageField) -> Likeness:
@@ -148,9 +166,8 @@ def likeness_of(present: ImageField) -> Likeness:
 
 def find_field(noted: NotedField, branch: Iterable[ImageField]) -> Match:
     """Find a noted field among all fields of the branch."""
-    like = noted.likeness
-    # The name first: of many services each state file is held against the fields of all.
-    alike = [one for one in branch if one.name == like.name and like.fits(likeness_of(one))]
+    named = branch_of(branch).by_name.get(noted.name, ())
+    alike = [one for one in named if noted.likeness.fits(likeness_of(one))]
     for present in alike:
         if present.key == noted.key:
             return Match(noted, present, THERE)
@@ -170,7 +187,7 @@ def find_fields(noted: Iterable[NotedField], branch: Iterable[ImageField]) -> tu
 
     Where two of them would be the same field, nothing tells whose it is: both are lost.
     """
-    fields = tuple(branch)
+    fields = branch_of(branch)
     found = [find_field(one, fields) for one in noted]
     there = {match.field.key for match in found if match.field and match.how == THERE}
     moved = [match.field.key for match in found if match.field and match.how == MOVED]

@@ -15,6 +15,7 @@ from gitops_rollback.image import InvalidImageError, same, same_reference
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import (
     NotedField,
+    branch_of,
     field_from_json,
     find_fields,
     likeness_of,
@@ -284,7 +285,7 @@ def path_of_hold(identity: str) -> str:
 
 def place_holds(held: Iterable[HeldFile], branch: Iterable[ImageField]) -> tuple[PlacedHold, ...]:
     """Find the fields of holds in force among all fields of the branch."""
-    everything = tuple(branch)
+    everything = branch_of(branch)
     placed = []
     for file in held:
         found = find_fields(file.fields, everything)

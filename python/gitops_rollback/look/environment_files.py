@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.appliers import charts_to_follow, files_to_follow, folders_to_follow
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.late import regex
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.ledger.state import FOLDER, path_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.inventory import Manifests
 
 _STATES = f"{FOLDER}/"
+_WILD = regex(r"[*?{]")
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
 
 
@@ -59,10 +62,24 @@ class Paths:
             return [root] if root in self._all else []
         prefix = f"{root}/" if root else ""
         places = between(self._sorted, root) if root else range(len(self._sorted))
-        below = self._sorted[places.start : places.stop]
         # Only the rest of the glob: it is most often the same for all services, and compiled once.
-        pattern = inventory.glob_pattern(glob.removeprefix(prefix))
-        return [path for path in below if pattern.fullmatch(path, len(prefix))]
+        rest = glob.removeprefix(prefix)
+        named = (self._by_step.get(step, []) for step in rest.split("/") if not _WILD.search(step))
+        among = min(named, key=len, default=self._sorted)
+        if len(places) < len(among):
+            among = self._sorted[places.start : places.stop]
+        pattern = inventory.glob_pattern(rest)
+        start = len(prefix)
+        return [p for p in among if p.startswith(prefix) and pattern.fullmatch(p, start)]
+
+    @cached_property
+    def _by_step(self) -> dict[str, list[str]]:
+        """The paths by each folder, and by the name, in them: by a service's name, most often."""
+        found: dict[str, list[str]] = {}
+        for path in self._sorted:
+            for step in set(path.split("/")):
+                found.setdefault(step, []).append(path)
+        return found
 
 
 def is_state(path: str) -> bool:
@@ -138,7 +155,7 @@ def list_entries(
 ) -> dict[str, Entry]:
     """List the files that can matter for the services: one listing, whatever their number."""
     settings = {name: config.settings(name) for name in names}
-    states = [path_of(environment.name, name) for name in names]
+    states = dict.fromkeys(path_of(environment.name, name) for name in names)
     discovers = [name for name in names if not settings[name].manifests]
     roots = [*states, HELD]
     for name in names:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.effective.sources import Home
-from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError
+from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError, ResourceError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
@@ -51,7 +51,8 @@ class Snapshot:
     """Configuration and services at a tip.
 
     `left_out` names what was taken for a service because all were meant, and why it is none here;
-    `retired` those that have a state file and no image field any more.
+    `retired` those that have a state file and no image field any more; `unread` has those that
+    cannot be read, where these were to be told apart.
     """
 
     tip: Tip
@@ -60,6 +61,7 @@ class Snapshot:
     services: tuple[ServiceAtTip, ...]
     left_out: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
+    unread: Mapping[str, GitopsRollbackError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def read_snapshot(
     for name in names:
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
         resolved = partial(_resolved, name, environment, config, files)
-        found.add(name, _raw_state(repository, tip, environment, name, data), request, resolved)
+        raw = partial(_raw_state, repository, tip, environment, name, data)
+        found.take(name, raw, request, resolved)
     found.refuse_nothing(environment)
     held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
     services = tuple(read_standings(repository, tip, config, found.services, held))
@@ -149,7 +152,7 @@ def read_snapshot(
         refuse_others_fields(at.found, others, config, request.allowed)
     left, gone = tuple(found.left_out), tuple(found.retired)
     gone += retired_holds(services) if request.everything else ()
-    return Snapshot(tip, config, environment, services, left, gone)
+    return Snapshot(tip, config, environment, services, left, gone, found.unread)
 
 
 @dataclass
@@ -159,9 +162,25 @@ class _Found:
     services: list[tuple[ServiceFields, State | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
+    unread: dict[str, GitopsRollbackError] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def add(
+    def take(
+        self,
+        name: str,
+        read: Callable[[], bytes | None],
+        request: Request,
+        resolve: Callable[[bytes | None], ServiceFields],
+    ) -> None:
+        """Find a service, whose state file `read` gives; note why not, where that is told apart."""
+        try:
+            self._add(name, read(), request, resolve)
+        except GitopsRollbackError as error:
+            if not request.apart or isinstance(error, ResourceError):
+                raise
+            self.unread[name] = error
+
+    def _add(
         self,
         name: str,
         raw: bytes | None,
@@ -193,7 +212,7 @@ class _Found:
 
     def refuse_nothing(self, environment: Environment) -> None:
         """Raise `ConfigError` if there is none."""
-        if self.services:
+        if self.services or self.unread:
             return
         raise ConfigError(
             f"none of the services of {environment.told} can be read: "

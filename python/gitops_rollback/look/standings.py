@@ -179,7 +179,7 @@ def _strays(
     """
     environment = unsure[0].environment
     left = config.environments.keys() - {environment.name}
-    used = {name for one in read for fields in one.fields.values() for name in names_of(fields)}
+    used = {name for fields in _fields(read) for name in names_of(fields)}
     used -= config.services.keys()
     listed = repository.list_files(tip.commit, [FOLDER])
     named = ((entry.path, named_at(entry.path)) for entry in listed)
@@ -254,6 +254,12 @@ def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, Stat
     return states
 
 
+def _fields(read: Iterable[Manifests]) -> Iterator[tuple[ImageField, ...]]:
+    """Yield the fields of each file; manifests that are parts of one whole have those of it."""
+    for fields in {id(one.fields): one.fields for one in read}.values():
+        yield from fields.values()
+
+
 def fields_where_noted(
     repository: Repository,
     tip: Tip,
@@ -261,7 +267,7 @@ def fields_where_noted(
     noted: Iterable[HeldFile | State],
 ) -> list[ImageField]:
     """Return the fields of all manifests that are read, and of the files that `noted` names."""
-    everything = [f for one in read for fields in one.fields.values() for f in fields]
+    everything = [field for fields in _fields(read) for field in fields]
     known = {path for one in read for path in one.files}
     wanted = {field.path for one in noted for field in one.fields} - known
     if not wanted:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.left_out import is_ignore_file
+from gitops_rollback.effective.raw import Raw, is_chart_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
-from gitops_rollback.effective.templates import is_beside, is_chart_file
+from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
@@ -65,7 +67,7 @@ class Manifests:
     fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
     kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
     variables: Mapping[str, int] = field(default_factory=dict)
-    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    raw: Raw = field(default_factory=Raw, repr=False)
     home: Home = field(default_factory=Home)
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
@@ -74,17 +76,22 @@ class Manifests:
     def only(self, paths: Iterable[str]) -> Manifests:
         """Return the part that stands in some paths."""
         chosen = set(paths)
-        if chosen.issuperset(self.files) and chosen.issuperset(s.path for s in self.skipped):
+        if chosen.issuperset(self.files) and chosen.issuperset(self._skips):
             return self
+        there = sorted(chosen & self.raw.keys(), key=self.raw.order.__getitem__)
         return Manifests(
-            {path: file for path, file in self.files.items() if path in chosen},
-            tuple(skip for skip in self.skipped if skip.path in chosen),
+            {path: self.files[path] for path in there if path in self.files},
+            tuple(self._skips[path] for path in there if path in self._skips),
             self.fields,
-            {path: one for path, one in self.kustomizations.items() if path in chosen},
+            {path: self.kustomizations[path] for path in there if path in self.kustomizations},
             self.variables,
             self.raw,
             self.home,
         )
+
+    @cached_property
+    def _skips(self) -> dict[str, Skipped]:
+        return {skip.path: skip for skip in self.skipped}
 
     def with_files(self, files: Mapping[str, ParsedFile]) -> Manifests:
         """Return the manifests with some files read anew, or read besides."""
@@ -93,9 +100,9 @@ class Manifests:
         return replace(
             self,
             files={**self.files, **files},
-            fields={**self.fields, **fields},
+            fields={**{path: self.fields[path] for path in self.files}, **fields},
             kustomizations={**self.kustomizations, **kustomizations},
-            raw={**self.raw, **{path: file.encode(file.text) for path, file in files.items()}},
+            raw=self.raw.with_files({path: file.encode(file.text) for path, file in files.items()}),
             _found={},
         )
 
@@ -111,7 +118,7 @@ class Manifests:
         """
         key = (environment, pointers, *sorted(kinds.items()))
         if key not in self._found:
-            fields = {path: found for path, found in self.fields.items() if path in self.files}
+            fields = {path: self.fields[path] for path in self.files}
             if kinds or pointers:
                 for path, file in self.files.items():
                     fields[path] = find_fields(file, kinds, pointers)
@@ -161,7 +168,7 @@ def read_manifests(
         if is_kustomization(path):
             kustomizations[path] = read_kustomization(file)
     variables = Counter(n for data in files.values() if b"${" in data for n in uses_in(data))
-    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables, dict(files), home)
+    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables, Raw(files), home)
 
 
 def joined(one: Manifests, other: Manifests) -> Manifests:
@@ -172,7 +179,7 @@ def joined(one: Manifests, other: Manifests) -> Manifests:
         {**one.fields, **other.fields},
         {**one.kustomizations, **other.kustomizations},
         Counter(one.variables) + Counter(other.variables),
-        {**one.raw, **other.raw},
+        Raw({**one.raw, **other.raw}),
         one.home,
     )
 

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from random import randbytes
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -15,6 +17,9 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+import gitops_rollback
+from gitops_rollback.commands import drilling
+from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.manifest import document
 from gitops_rollback.repo.process import Git
 from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
@@ -23,12 +28,16 @@ from servers.git_http import GitHttpServer
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from _typeshed import TraceFunction
 
     from integration.conftest import Workshop
     from servers.jenkins_server import JenkinsServer
 
 __all__ = ["jenkins"]
+PACKAGE = Path(gitops_rollback.__file__).parent
 TOML = '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
 
 
@@ -229,6 +238,98 @@ def test_the_definitions_of_kinds_are_never_parsed(shop: Shop) -> None:
     with patch.object(yaml, "compose_all", watched):
         shop.deploy("1.4.2")
         shop.ok("plan", "--service", "cart")
+
+
+WIDE = '[defaults]\nmanifests = ["fleet/*/{service}/*.yaml"]\n'
+
+
+@pytest.mark.parametrize(
+    "command", [("plan", "--all"), ("check", "--all"), ("services",)], ids=" ".join
+)
+def test_a_service_costs_the_same_whatever_the_number_of_others(
+    workshop: Workshop, command: tuple[str, ...]
+) -> None:
+    """Counted are the lines of the program that run; the fields of every second service disagree.
+
+    With twice as many services twice as many run.
+    """
+
+    def lines(number: int) -> int:
+        def wide(shop: Shop) -> Shop:
+            tags = {"server": ("1.4.1", "1.4.1"), "worker": ("1.4.1", "1.4.2")}
+            files = {
+                f"fleet/team/s{place}/{part}.yaml": _manifest(place, tag[place % 2])
+                for place in range(number)
+                for part, tag in tags.items()
+            }
+            return shop.open(files | {".gitops-rollback.toml": WIDE})
+
+        shop = workshop.shop(f"{number} wide", wide)
+        with counted_lines() as ran:
+            run = shop.run(*command)
+        assert run.code in (0, 1, 4), run.stderr
+        assert f"s{number - 1}" in run.stdout + run.stderr
+        return ran.total()
+
+    _first_use, few, some, many = (lines(number) for number in (5, 20, 40, 80))
+    assert (many - some) / (some - few) < 2.05
+
+
+@pytest.fixture
+def eight(workshop: Workshop) -> Shop:
+    """Eight services, one of whose state files is broken."""
+    files = {_path(number): _manifest(number, "1.4.1") for number in range(8)}
+    broken = {".gitops-rollback/default/s3.json": "{"}
+    toml = {".gitops-rollback.toml": TOML}
+    return workshop.shop("eight", lambda shop: shop.open({**files, **broken, **toml}))
+
+
+@pytest.mark.parametrize(
+    ("most", "looks"),
+    [
+        pytest.param(document.MOST_AT_ONCE, 1, id="at once"),
+        pytest.param(300, 7, id="in quarters, of all and of each half first"),
+    ],
+)
+def test_a_drill_looks_at_all_services_at_once_or_at_as_many_as_there_is_room_for(
+    eight: Shop, most: int, looks: int
+) -> None:
+    """What cannot be read of one service is told beside the others."""
+    with (
+        patch.object(drilling, "read_snapshot", wraps=read_snapshot) as read,
+        patch.object(document, "MOST_AT_ONCE", most),
+        patch.object(document, "_READ", document._Read()),  # noqa: SLF001 - and what others left
+        patch.object(document, "_PARSED", document.Parsed()),
+    ):
+        run = eight.run("check")
+    assert "findings" in run.result, run.stderr
+    told = {
+        one["subject"]: one["level"] for one in run.result["findings"] if one["check"] != "push"
+    }
+    assert [name for name, level in told.items() if level == "failed"] == ["s3"]
+    assert {f"s{number}" for number in range(8)} <= {name.split()[0] for name in told}
+    assert read.call_count == looks
+
+
+@contextmanager
+def counted_lines() -> Iterator[Counter[str]]:
+    """Count the lines of the package that run in this thread, each as often as it does."""
+    ran: Counter[str] = Counter()
+    package = str(PACKAGE)
+
+    def trace(frame: FrameType, event: str, _argument: object) -> TraceFunction | None:
+        name = frame.f_code.co_filename
+        if event == "call" and not name.startswith(package):
+            return None
+        ran[name] += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield ran
+    finally:
+        sys.settrace(before)
 
 
 def _path(number: int) -> str:

@@ -12,6 +12,7 @@ from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.effect import findings_of
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.effective.objects import Resource
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.replace import read_replacements, replaced
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import TreeError
@@ -475,5 +476,5 @@ def test_a_chart_that_writes_the_tag_into_a_label_is_told_with_the_line(
         "charts/cart/templates/a.yaml": text.encode(),
     }
     why = f"the chart writes the tag into a label or a name too ({expected})" if expected else ""
-    assert Templates(raw).no_digest("charts/cart", container) == why
-    assert Templates(raw).no_digest("charts/shop", container) == ""
+    assert Templates(Raw(raw)).no_digest("charts/cart", container) == why
+    assert Templates(Raw(raw)).no_digest("charts/shop", container) == ""

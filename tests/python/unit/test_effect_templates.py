@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.manifest.document import parse, root_of
 from gitops_rollback.manifest.fields import find_fields
@@ -448,11 +449,13 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     [without] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
     files = {f"{CHART}templates/d.yaml": template.encode()} if template else {}
     whys = [said] if said else []
-    assert [one for one in Templates(files).warnings("charts/cart", field) if "runs" in one] == whys
-    assert [*Templates(files).warnings("charts/cart", without)] == []
+    assert [
+        one for one in Templates(Raw(files)).warnings("charts/cart", field) if "runs" in one
+    ] == whys
+    assert [*Templates(Raw(files)).warnings("charts/cart", without)] == []
     depends = parse(f"{CHART}Chart.yaml", DEPENDS.encode())
     others = files | {f"{CHART}templates/o.yaml": ASKS.encode()}
-    asked = Templates(others, {depends.path: depends}.get)
+    asked = Templates(Raw(others), {depends.path: depends}.get)
     assert [*asked.warnings("charts/cart", field)] == []  # what it includes may read it
 
 
@@ -830,7 +833,7 @@ def test_templates_of_a_chart_below_are_read_once_for_all_parts_of_its_image() -
     files = {path: text.encode() for path, text in (umbrella(READS) | own).items()}
     parsed = {path: parse(path, data) for path, data in files.items() if ".yaml" in path}
     values = root_of(parsed[f"{CHART}values.yaml"])
-    charts = Templates(files, parsed.get)
+    charts = Templates(Raw(files), parsed.get)
     [field] = find_fields(parsed[f"{CHART}values.yaml"])
     assert charts.doubt("charts/cart", field, values) is None
     assert charts.no_digest("charts/cart", "shop.image", values) == ""
@@ -841,7 +844,9 @@ def test_templates_of_a_chart_below_are_read_once_for_all_parts_of_its_image() -
 def test_what_the_tag_is_written_to_beside_the_image_is_said() -> None:
     [field] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
     text = 'annotations:\n  v: "{{ .Values.image.tag }}"\n' + READS
-    said = [*Templates({f"{CHART}templates/d.yaml": text.encode()}).warnings("charts/cart", field)]
+    said = [
+        *Templates(Raw({f"{CHART}templates/d.yaml": text.encode()})).warnings("charts/cart", field)
+    ]
     place = "charts/cart/templates/d.yaml:2"
     assert said == [f"the chart writes its tag to what is no image, too: {place}"]
 
