@@ -73,11 +73,12 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if _ends_hold(wish, facts):
         holds.refuse_other_hold(wish, facts)
         refuse(holds.release_blocks(facts, _account(wish, facts, image), image), wish)
-    edits = deploy_edits(facts.at.found.fields, image, wish.accept, facts.settings.pin)
+    pin, told = _pin(wish, facts, image)
+    edits = deploy_edits(facts.at.found.fields, image, wish.accept, pin)
     refuse(effect.unwritten(facts, edits, image), wish)
     judged = effect.judged(wish, facts, edits, image)
     refuse(effect.blocks_of(facts.at, judged.findings), wish)
-    return _changed(wish, facts, image, edits, judged, fitness)
+    return _changed(wish, facts, image, edits, judged, (*fitness, *told))
 
 
 def _changed(
@@ -332,6 +333,23 @@ def _doubt_of_platforms(facts: Facts, platforms: Platforms) -> str:
     if not platforms.is_in_place_of(former):
         return ""
     return f"{running.label} is, but {before.label}, which ran before it, was not"
+
+
+def _pin(wish: Wish, facts: Facts, image: ImageReference) -> tuple[str, tuple[str, ...]]:
+    """Return what is to be written of an image, its tag or its digest; and what is told of that.
+
+    Where tags alone are written, and the registry says that this one has another digest than the
+    one that was named, the tag would bring another image.
+    """
+    pin = facts.settings.pin
+    is_named = wish.image is not None and wish.image.digest is not None
+    if pin != "tag" or not is_named or image.tag is None:
+        return pin, ()
+    check = facts.ask(NeedCheck(image))
+    if check.status != "there" or check.has_tag:
+        return pin, ()
+    told = f"{image.label} is another image at the registry by now: its digest is written, too"
+    return "digest", (f"{facts.title}: {told}",)
 
 
 def _gone(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:

@@ -31,6 +31,7 @@ from unit.builders import (
     service_at_tip,
     state,
     stored,
+    telling,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def deployed(
     **more: Any,  # noqa: ANN401
 ) -> Change:
     wish = replace(WISH, action="deploy", image=image(to), accept=frozenset(accept), **more)
-    return changed(wish, found, filed=stored("~1", None, sha256=record))
+    answer = telling(NeedCheck=Check("there", image(to).digest, has_tag=True))
+    return changed(wish, found, answer, filed=stored("~1", None, sha256=record))
 
 
 def released(found: ServiceAtTip, *forgive: str) -> Change:
@@ -235,6 +237,29 @@ def test_a_deploy_that_no_text_tells_is_refused_and_accepted_writes_the_ledger_a
     assert change.to_json()["action"] == "recorded"
     [noted] = new_state(change).fields
     assert (noted.value, noted.image) == ("acme/cart:1", image("1@B").canonical)
+
+
+@pytest.mark.parametrize(
+    ("check", "written"),
+    [
+        (Check("there", digest("B"), has_tag=True), ""),
+        (Check("there", digest("B")), f"@{digest('B')}"),
+        (Check("unknown", message="nobody answers"), ""),
+    ],
+    ids=["the tag has it", "the tag has another by now", "nobody answers"],
+)
+def test_a_tag_is_written_alone_unless_it_means_another_image(check: Check, written: str) -> None:
+    found = service_at_tip("acme/cart:1", state("0>1@A"), config=BY_TAG)
+    wish = replace(WISH, action="deploy", image=image("3@B"))
+    change = changed(wish, found, telling(NeedCheck=check))
+    assert [edit.value for edit in change.edits] == [f"acme/cart:3{written}"]
+    told = [
+        "cart production: 3 is another image at the registry by now: its digest is written, too"
+    ]
+    assert [w for w in change.warnings if "by now" in w] == (told if written else [])
+    untagged = replace(wish, image=image("3@B").with_version(None, digest("B")))
+    edits = changed(untagged, found, telling(NeedCheck=check)).edits
+    assert [edit.value for edit in edits] == [f"acme/cart@{digest('B')}"]
 
 
 def test_a_deploy_that_one_of_two_fields_does_not_tell_is_refused_with_that_field() -> None:
