@@ -93,14 +93,19 @@ def entry_to_json(event: Event) -> dict[str, Any]:
 
 
 def with_commits(
-    state: State | None, history: Sequence[HistoryEntry], *, is_spine: bool = False
+    state: State | None,
+    history: Sequence[HistoryEntry],
+    *,
+    is_spine: bool = False,
+    is_top: bool = False,
 ) -> list[Event]:
     """Give the state file's entries their commits; other commits are changes of their own.
 
     Both are newest first. A commit without trailers that carried several deeds (a squash) is that
     of the newest of them. Deeds that left no commit, since they were folded into one that changed
     nothing in the end, lie below the edits that came after them. `is_spine`: between its entries
-    the state file counts alone, as it does where no history was read.
+    the state file counts alone, as it does where no history was read; and `is_top`: above them,
+    since its newest deed left what stands there.
     """
     entries = list(reversed(from_state(state))) if state else []
     rest = _commits(history)
@@ -114,10 +119,12 @@ def with_commits(
             merged.append(entry)
             continue
         above = [_unless_told(commit) for commit in rest[:place]]
-        if last_found < 0 and merged and above and not agree(above[0].image, merged[0].image):
-            merged = above + merged
-        elif not (is_spine and last_found >= 0):
-            merged += above
+        if not (is_spine and (is_top or last_found >= 0)):
+            is_later = last_found < 0 and merged and above
+            if is_later and not agree(above[0].image, merged[0].image):
+                merged = above + merged
+            else:
+                merged += above
         merged.append(_joined(entry, rest[place]))
         rest = rest[place + 1 :]
         last_found = number

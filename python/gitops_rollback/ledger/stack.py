@@ -200,7 +200,8 @@ def build_timeline(
     """
     commits = history or ()
     counts = _counts(running, state, commits, is_explained=is_explained)
-    events = with_commits(state if counts else None, commits, is_spine=True)
+    is_top = state_explains(state, running, is_explained=is_explained)
+    events = with_commits(state if counts else None, commits, is_spine=True, is_top=is_top)
     known = tuple(reversed(events))
     never: tuple[ImageReference, ...] = ()
     if not counts and records:

@@ -70,6 +70,17 @@ def test_the_state_file_is_replayed_as_a_stack(
     assert found.explains
 
 
+def test_commits_above_what_the_state_file_left_there_are_no_edits() -> None:
+    """A file was moved, and back: between the two its path tells of nothing."""
+    commits = history("1@A", "~1")
+    found = build_timeline(image("1@A"), state("2<1@A"), None, commits, is_explained=True)
+    assert found.rolled_back is not None
+    assert (found.rolled_back.action, stack(found)) == ("rollback", ["1"])
+    edited = build_timeline(image("~1"), state("2<1@A"), None, commits, is_explained=False)
+    assert edited.rolled_back is None
+    assert stack(edited) == ["1", "~1"]
+
+
 @pytest.mark.parametrize(
     ("steps", "images", "running", "expected"),
     [
