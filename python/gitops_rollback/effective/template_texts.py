@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.conditions import Guards
 
 GLOBAL = "global"  # values that a chart's dependencies get too
+ANY_NAME = "?"  # of an image: it is not known
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
 
 DOCKER = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -34,6 +35,7 @@ _YAML_COMMENT = regex(r"^[ \t]*#[^\n]*$", re.MULTILINE)
 # `index .Values "a-b" "c"` and `(.Values.a).b` are other words for `.Values.a-b.c`; so are those
 # below a variable that is set once.
 _VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\.[\w-]+)*)"
+_ONE = regex(_VALUE)
 _INDEXED = regex(rf'\bindex\s+{_VALUE}((?:\s+"[\w.-]*")+)')
 _IF = regex(r"\{\{-?\s*(?:else\s+)?if\b[^{}]*\}\}")
 _IN_BRACKETS = regex(rf"{_IF.pattern}|\(\s*{_VALUE}\s*\)(?=\.)")  # of which an `if` may be empty
@@ -112,7 +114,7 @@ class Use:
     """What a template makes of a value: where, and why an image is not made of it as it is.
 
     `other` is the value by which it is so, if that is set; `name` the name of the image that is
-    made there, written out, or `named` the value that has it.
+    made there, written out, or `named` the value that has it; `ANY_NAME` is one below the dot.
     """
 
     place: str
@@ -425,13 +427,15 @@ class Texts:
         """Yield the versions of images whose name is written out, or that of another value."""
         actions = [one for one in _ACTION.finditer(line.text) if not _CONTROL.match(one[1])]
         names = [one for found in actions for one in _values_in(READ, found[1]) if _is_name(one)]
+        texts = (_ONE.sub("", one[1]) for one in actions)
+        is_any = any(key in _NAMES for text in texts for key in _BELOW.findall(text))
         for found in actions if _makes_image(line) else ():
             named = _NAMED.match(line.text[max(found.start() - _FAR, 0) : found.start()][::-1])
             for keys in _values_in(READ, found[1]):
                 if not keys or _part(keys) not in ("tag", DIGEST):
                     continue
-                if named is not None:
-                    yield keys, Use(line.place, name=named[1][::-1])
+                if named is not None or is_any:
+                    yield keys, Use(line.place, name=named[1][::-1] if named else ANY_NAME)
                 yield from ((keys, Use(line.place, named=o)) for o in names if o[:-1] != keys[:-1])
 
 

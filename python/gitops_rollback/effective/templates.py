@@ -20,6 +20,7 @@ from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import CHART, Raw
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import (
+    ANY_NAME,
     DOCKER,
     GLOBAL,
     Texts,
@@ -75,12 +76,17 @@ class _Reader:
     def otherwise(self, image: ImageField) -> str:
         """Return why a template makes something else of the value; empty where none does."""
         above = [self.keys[:n] for n in range(len(self.keys) + 1)]
+        names: dict[str, str] = {}
         for keys in (*above, (f".{self.keys[-1]}",)):
             for use in self.chart.changed.get(keys, ()):
                 why = self._why(use, image)
                 if why:
                     return f"{use.place} {why}"
-        return ""
+                name = use.name or self._said(use.named)
+                names[name.rpartition("/")[2]] = use.place
+        names.pop("", None)
+        several = names.get(ANY_NAME, "") or (list(names.values())[-1] if len(names) > 1 else "")
+        return f"{several} makes images of several names of it" if several else ""
 
     def _said(self, keys: Keys) -> str:
         """Return what a value is set to; empty for none."""
@@ -93,7 +99,9 @@ class _Reader:
             return f"takes .Values.{'.'.join(use.other)} too, which is set" if is_set else ""
         if use.name or use.named:
             name = use.name or self._said(use.named)
-            is_own = not name or not own or own.endswith(f"/{name}") or name.endswith(own)
+            is_own = (
+                name in ("", ANY_NAME) or not own or own.endswith(f"/{name}") or name.endswith(own)
+            )
             return "" if is_own else f"makes an image of {name} of it, too"
         return use.why
 
@@ -217,7 +225,8 @@ class Templates:
                 to = tuple(key for key in parent.split(".") if key)  # "." are all values
                 if isinstance(item, yaml.ScalarNode) or reader.keys[: len(to)] == to:
                     why = f"values of {name} may be put in their place"
-                    return Unknown(path, item.start_mark.line + 1, "import-values", why, ACCEPT)
+                    hint = f"take it out, {ACCEPT}"
+                    return Unknown(path, item.start_mark.line + 1, "import-values", why, hint)
             if reader.keys[:1] == (name,) and _is_off(one, values):
                 line, why = one.start_mark.line + 1, "its condition or its tags switch it off"
                 hint = f"switch it on in the values, {ACCEPT}"

@@ -823,6 +823,45 @@ def test_a_tag_that_is_another_images_too_is_not_deployed(line: str, name: str) 
         assert not isinstance(found, str), found
 
 
+SEVERAL = {
+    "written out": ("image: acme/cart:{{ .Values.tag }}\n", "image: acme/pay:{{ .Values.tag }}\n"),
+    "written out behind a registry": (
+        "image: {{ .Values.registry }}/cart:{{ .Values.tag }}\n",
+        "image: {{ .Values.registry }}/pay:{{ .Values.tag }}\n",
+    ),
+    "by values": (
+        "image: {{ .Values.cart.repository }}:{{ .Values.tag }}\n",
+        "image: {{ .Values.pay.repository }}:{{ .Values.tag }}\n",
+    ),
+    "of a list": (
+        "image: acme/cart:{{ .Values.tag }}\n",
+        "{{ range .Values.all }}\nimage: {{ .repository }}:{{ $.Values.tag }}\n{{ end }}",
+    ),
+    "of one name": (
+        "image: acme/cart:{{ .Values.tag }}\n",
+        "image: docker.io/acme/cart:{{ .Values.tag }}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", SEVERAL.values(), ids=SEVERAL)
+def test_a_tag_alone_that_is_of_several_images_is_not_deployed(lines: tuple[str, str]) -> None:
+    """The image that the configuration says is one of them alone."""
+    values = (
+        "tag: '1'\ncart: {repository: acme/cart}\npay: {repository: acme/pay}\nregistry: acme\n"
+    )
+    raw = {
+        path: text.encode()
+        for path, text in (chart("".join(lines)) | {f"{CHART}values.yaml": values}).items()
+    }
+    parsed = {path: parse(path, data) for path, data in raw.items() if path.endswith("s.yaml")}
+    [field] = [f for f in find_fields(parsed[f"{CHART}values.yaml"]) if f.container == "values"]
+    told = Templates(raw, parsed.get).doubt(CHART.rstrip("/"), field)
+    is_one = lines == SEVERAL["of one name"]
+    assert (told is None) == is_one
+    assert told is None or "makes images of several names of it" in told.text
+
+
 def test_a_chart_that_computes_with_the_tag_gets_no_digest() -> None:
     template = '{{ if semverCompare ">=2" .Values.image.tag }}\na: b\n{{ end }}\n' + READS
     assert "no digest can stand there: the chart computes with the tag" in deployed(chart(template))
