@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gitops_rollback.errors import RepositoryError, UsageError
 from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
-from gitops_rollback.redaction import know_address
+from gitops_rollback.redaction import know, know_address
 from gitops_rollback.repo.messages import explain_settings
 from gitops_rollback.repo.process import not_started, without_foreign_variables
 
@@ -126,8 +126,14 @@ def _checked_url(url: str) -> str:
             f"the repository URL for {host} has a password in it",
             "leave it out, and set GIT_USERNAME and GIT_PASSWORD",
         )
-    if parts is None or parts.scheme not in _SCHEMES:
-        raise unusable
+    if parts is None or parts.scheme not in _SCHEMES or not url.startswith(parts.scheme):
+        raise unusable  # git knows schemes in small letters alone
+    if parts.scheme in ("http", "https") and ("?" in url or "#" in url):
+        know(parts.query, parts.fragment)
+        raise UsageError(
+            f"the repository URL for {parts.hostname} has a `?` or a `#` in it",
+            "leave out what follows it: git adds a path there; if it is a token, set GIT_PASSWORD",
+        )
     return url
 
 

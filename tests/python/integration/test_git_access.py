@@ -73,6 +73,10 @@ def test_a_repository_that_is_not_there_is_one_clear_error(
     [
         (f"https://robot:{SECRET}@git.example/shop.git", SECRET),
         (f"ssh://robot:{SECRET}@git.example/shop.git", SECRET),
+        (f"https://git.example/shop.git?private_token={SECRET}", SECRET),
+        (f"https://git.example/shop.git#{SECRET}", SECRET),
+        (f"https://git.example/shop.git?{SECRET}", SECRET),
+        ("HTTPS://git.example/shop.git", ""),
         ("ext::sh -c touch% /tmp/owned", ""),
         ("fd::7", ""),
         ("--upload-pack=touch /tmp/owned", ""),
@@ -88,11 +92,31 @@ def test_a_url_that_is_not_to_be_used_is_a_usage_error(
 ) -> None:
     run = shop.refused(2, "usage", "deploy", *DEPLOY, f"--repository={repository}", repository="")
     if secret:
-        assert "password" in run.error["message"]
+        assert "password" in run.error["message"] or "has a `?` or a `#`" in run.error["message"]
         assert "GIT_PASSWORD" in run.error["hint"]
         assert secret not in run.stderr
     variable = {"GITOPS_REPOSITORY": repository}
     shop.refused(2, "usage", "deploy", *DEPLOY, repository="", environment=variable)
+
+
+def test_traces_are_not_taken_for_what_git_says(shop: Shop, private: GitHttpServer) -> None:
+    traced = {"GIT_TRACE_CURL": "1", "GIT_TRACE": "true", "GIT_CURL_VERBOSE": "1"}
+    variables = {"GIT_USERNAME": "robot", "GIT_PASSWORD": SECRET}
+    url = f"{private.url}/nowhere.git"
+    plain, run = (
+        shop.run("plan", *PLAN, repository=url, environment={**variables, **more})
+        for more in ({}, traced)
+    )
+    assert (run.code, run.error) == (1, plain.error)
+
+
+def test_a_hook_of_a_repository_on_this_disk_learns_no_secret_of_others(shop: Shop) -> None:
+    told = shop.root / "told"
+    shop.hook("pre-receive", f"env >{told}")
+    names = ("DOCKERHUB_TOKEN", "REGISTRY_PASSWORD", "JENKINS_TOKEN", "JENKINS_API_EXTRA_HEADERS")
+    shop.ok("deploy", *DEPLOY, environment=dict.fromkeys(names, f"x: {SECRET}"))
+    assert "GIT_QUARANTINE_PATH" in told.read_text()
+    assert SECRET not in told.read_text()
 
 
 def test_a_token_as_the_user_of_a_url_never_shows(shop: Shop, private: GitHttpServer) -> None:
