@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.late import regex
 from gitops_rollback.reading import read_file
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.objects import garbled
@@ -45,6 +46,14 @@ _FOREIGN = (
     "GIT_ICASE_PATHSPECS",
     "GIT_NO_LAZY_FETCH",
 )
+# Secrets that are not git's: hooks of a repository on this disk are told what git is told.
+_OTHERS_SECRETS = (
+    *("DOCKERHUB_TOKEN", "REGISTRY_PASSWORD", "JENKINS_TOKEN", "JENKINS_PASSWORD"),
+    "JENKINS_API_EXTRA_HEADERS",
+)
+# Traces in the midst of the words that are read below; into files they go on.
+_TRACES = ("GIT_TRACE", "GIT_CURL_VERBOSE")
+_TO_STDERR = ("1", "2", "true")
 # What the server is called in our own copy: not `origin`, of which people's own configuration may
 # say where and how to push.
 REMOTE = "gitops-rollback"
@@ -97,6 +106,11 @@ _ASKED = (
     r"^((user|author|committer|commit)\.|(http|url)\..*(extraheader|insteadof)$|push\.gpgsign$)"
 )
 _LONGEST_COUNT = 9  # digits
+# How git tells programs that it runs what `git -c` was given: 'key'='value' or 'key=value', where
+# a quote or an exclamation mark stands outside the quotes.
+_QUOTED = r"'((?:[^']|'\\['!]')*)'"
+_PARAMETER = regex(rf"{_QUOTED}(?:(=)(?:{_QUOTED})?)?(?:\s+|\Z)")
+_UNQUOTED = regex(r"'\\(['!])'")
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SSH = ("git+ssh", "ssh+git")  # other names of ssh
 _LARGEST_NETRC = 1_000_000  # bytes
@@ -317,7 +331,13 @@ def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    clean = without_foreign_variables(environment)
+    clean = {
+        name: value
+        for name, value in without_foreign_variables(environment).items()
+        if name not in _OTHERS_SECRETS
+        and not (name.startswith(_TRACES) and value.lower() in _TO_STDERR)
+    }
+    _count_parameters(clean)
     clean["LC_ALL"] = "C"  # messages are read below
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
     clean.setdefault("GCM_INTERACTIVE", "never")
@@ -359,6 +379,24 @@ def _settings(settings: Mapping[str, str], environment: Mapping[str, str]) -> di
 def _count_of_settings(environment: Mapping[str, str]) -> int:
     text = environment.get("GIT_CONFIG_COUNT", "")
     return int(text) if text.isdecimal() and len(text) <= _LONGEST_COUNT else 0
+
+
+def _count_parameters(environment: dict[str, str]) -> None:
+    """Let what `git -c` was given stand before our settings, which it would else win over."""
+    text = environment.pop("GIT_CONFIG_PARAMETERS", "")
+    at = 0
+    while at < len(text):
+        found = _PARAMETER.match(text, at)
+        if found is None:
+            environment["GIT_CONFIG_PARAMETERS"] = "'"  # of which git says that it is bogus
+            return
+        key, equals, value = found.groups()
+        if not equals:
+            key, equals, value = key.partition("=")
+        said = value if equals and value is not None else "true"  # a key alone says yes
+        setting = {_UNQUOTED.sub(r"\1", key): _UNQUOTED.sub(r"\1", said)}
+        environment.update(_settings(setting, environment))
+        at = found.end()
 
 
 def _user_settings(url: str) -> dict[str, str]:

@@ -236,6 +236,10 @@ SETUPS = {
          "GIT_CONFIG_VALUE_0": INLINE},
         "",
     ),
+    "git -c": (
+        {"GIT_CONFIG_PARAMETERS": rf"'credential.helper'=''\!'{INLINE[1:]}' 'x.y'= 'x.z'"}, ""
+    ),
+    "git -c of old": ({"GIT_CONFIG_PARAMETERS": f"'credential.helper={INLINE}'"}, ""),
     "a helper": ({}, f'[credential]\n\thelper = "{INLINE}"\n'),
     "a helper and a user": ({}, f'[credential]\n\tusername = jane\n\thelper = "{INLINE}"\n'),
 }  # fmt: skip
@@ -266,6 +270,24 @@ def test_what_answers_whoever_asks_is_asked_for_the_own_host_alone(shop: Shop, s
     assert run.code == 1
     assert foreign.traffic.requests, "git did follow the redirect"
     assert not any(foreign.authorizations)
+
+
+def test_what_git_was_told_for_one_call_counts_but_not_against_us(shop: Shop) -> None:
+    """`git -c KEY=VALUE ALIAS`, where the alias is this command."""
+    hook = shop.root / "hooks/reference-transaction"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {shop.root}/ran\n")
+    hook.chmod(0o755)
+    told = f"'core.hooksPath'='{hook.parent}' 'user.name'='o'\\''hara' 'user.email=o@acme.example'"
+    shop.ok("deploy", *DEPLOY, environment={"GIT_CONFIG_PARAMETERS": told})
+    assert shop.git("log", "-1", "--format=%cn <%ce>") == "o'hara <o@acme.example>"
+    assert not (shop.root / "ran").exists()
+    url = f"file://{shop.bare}"
+    for odd in ("x", "'a.b=c' x", "'a.b"):
+        variable = {"GIT_CONFIG_PARAMETERS": odd}
+        run = shop.run("plan", "--service", "cart", repository=url, environment=variable)
+        assert (run.code, run.error["category"]) == (1, "repository")
+        assert "bogus format in GIT_CONFIG_PARAMETERS" in run.error["message"]
 
 
 @pytest.mark.parametrize(
