@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE = 100  # the most that Hub gives
 _MOST_PAGES = 100
+_LARGEST_PAGE = 3_000_000  # bytes: many are read at once, of as many services
+_MOST_VALUES = 100_000  # of a page
 _NOT_HUB = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _UNKNOWN = "unknown"  # system and architecture of an attestation
 _KINDS = {
@@ -83,7 +85,7 @@ class Hub:
         # Not the `next` of the answer: it has named other hosts and other paths before.
         query = f"page_size={_PAGE_SIZE}&page={number}&ordering=last_updated"
         url = f"{self._url}/v2/namespaces/{path}/tags?{query}"
-        return self._http.send("GET", url, what=what, who=self._who)
+        return self._http.send("GET", url, what=what, who=self._who, largest=_LARGEST_PAGE)
 
     def _results(self, answer: Answer, image: ImageReference, what: str) -> dict[str, list[object]]:
         """Return a page as it was read; raise what its answer says in the place of one."""
@@ -96,8 +98,9 @@ class Hub:
             raise self._missing(answer, image, what)
         if answer.status != HTTPStatus.OK:
             raise unexpected(answer, what, self._access)
-        document = answer.json
+        document = answer.json_of(_MOST_VALUES)
         if not isinstance(document, dict) or not isinstance(document.get("results"), list):
+            del document  # which the error would keep, one of each service
             raise nonsense(answer, what, "it answered something that is no list of tags")
         return document
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -34,6 +35,7 @@ from gitops_rollback.registries.failures import (
     without_labels,
 )
 from gitops_rollback.web.hosts import host_of
+from gitops_rollback.web.http import LARGEST_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +52,10 @@ _PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
 _SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 _ROUND = 50  # what full pages are a multiple of, where fewer names than were asked for are given
 _MOST_PAGES = 1000
+# Of a manifest or a configuration, as many services may have one read at once.
+_LARGEST, _MOST_VALUES = 4_000_000, 20_000  # bytes, and values
+_LARGEST_KEPT = 256_000  # bytes: what is larger is asked for again
+_ONE_PAGE = Lock()  # of names, which may be millions, is read at a time
 _MOST_TAGS = 100_000  # some 200 MB, and 10 s to choose among them
 _LONGEST_LINK = 8192  # characters
 _LAST_MOMENT = 253_402_300_799_000  # milliseconds: the end of the year 9999
@@ -133,7 +139,8 @@ class Oci:
                 raise _missing(answer, image, what)
             if answer.status != HTTPStatus.OK:
                 raise unexpected(answer, what, self._door.access)
-            page = _page_of_tags(answer, what)
+            with _ONE_PAGE:
+                page = _page_of_tags(answer, what)
             known = len(tags)
             tags |= page
             if len(tags) > _MOST_TAGS:
@@ -164,7 +171,7 @@ class Oci:
 
     def _page(self, image: ImageReference, query: str, what: str) -> Answer:
         path = f"/v2/{image.repository}/tags/list{'?' if query else ''}{query}"
-        return self._ask("GET", path, image, what, "application/json")
+        return self._ask("GET", path, image, what, "application/json", LARGEST_BODY)
 
     def _first_image(
         self, image: ImageReference, index: Mapping[str, object]
@@ -181,7 +188,7 @@ class Oci:
             raise _missing(answer, image, what)
         if answer.status != HTTPStatus.OK:
             raise unexpected(answer, what, self._door.access)
-        document = answer.json
+        document = answer.json_of(_MOST_VALUES)
         if not isinstance(document, dict) or "schemaVersion" not in document:
             raise nonsense(answer, what, "it answered something that is no manifest")
         return answer, document
@@ -196,6 +203,8 @@ class Oci:
             digest = _digest_of(answer, wanted)
             if wanted not in ("", digest):
                 raise nonsense(answer, what, f"what it sent is not {wanted}")
+            if len(answer.body) > _LARGEST_KEPT:
+                return document, digest
             self._manifests[key] = (document, digest)
             self._manifests[image.repository, digest] = (document, digest)
         return self._manifests[key]
@@ -207,10 +216,14 @@ class Oci:
             return {}
         key = (image.repository, digest)
         if key not in self._configs:
-            self._configs[key] = self._verified_config(image, digest)
+            answer = self._verified_config(image, digest)
+            document = answer.json_of(_MOST_VALUES)
+            if len(answer.body) > _LARGEST_KEPT:
+                return document
+            self._configs[key] = document
         return self._configs[key]
 
-    def _verified_config(self, image: ImageReference, digest: str) -> object:
+    def _verified_config(self, image: ImageReference, digest: str) -> Answer:
         what = f"the configuration of {image.canonical}"
         path = f"/v2/{image.repository}/blobs/{digest}"
         answer = self._ask("GET", path, image, what, "*/*")
@@ -218,15 +231,26 @@ class Oci:
             raise unexpected(answer, what, self._door.access)
         if _digest_of(answer, digest) != digest:
             raise nonsense(answer, what, f"what it sent is not {digest}")
-        return answer.json
+        return answer
 
     def _manifest(self, method: str, image: ImageReference, what: str) -> Answer:
         path = f"/v2/{image.repository}/manifests/{_reference(image)}"
         return self._ask(method, path, image, what, _ACCEPT)
 
-    def _ask(self, method: str, path: str, image: ImageReference, what: str, accept: str) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        image: ImageReference,
+        what: str,
+        accept: str,
+        largest: int = _LARGEST,
+    ) -> Answer:
         scope = f"repository:{image.repository}:pull"
-        return self._door.send(method, path, what=what, scope=scope, headers={"Accept": accept})
+        headers = {"Accept": accept}
+        return self._door.send(
+            method, path, what=what, scope=scope, headers=headers, largest=largest
+        )
 
 
 def _reference(image: ImageReference) -> str:
@@ -275,6 +299,7 @@ def _page_of_tags(answer: Answer, what: str) -> dict[str, Tag]:
     """
     document = answer.json
     if not isinstance(document, dict) or not isinstance(document.get("tags", ""), list | None):
+        del document  # which the error would keep, one of each service
         raise nonsense(answer, what, "it answered something that is no list of tags")
     if len(document["tags"] or ()) > _MOST_TAGS:
         raise too_many(answer, what, _MOST_TAGS)

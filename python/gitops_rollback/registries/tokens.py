@@ -8,6 +8,7 @@ is asked as nobody, whatever the login of the first; a token is shown to the hos
 from __future__ import annotations
 
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
@@ -43,16 +44,30 @@ class Door:
         self._asked: tuple[Answer, dict[str, str]] | None = None  # how it asked for a token
 
     def send(
-        self, method: str, path: str, *, what: str, scope: str, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        scope: str,
+        headers: Mapping[str, str],
+        largest: int,
     ) -> Answer:
         """Return the answer; a 401 remains one only where no login helps."""
+        send = partial(
+            self._http.send,
+            method,
+            f"{self.url}{path}",
+            what=what,
+            headers=headers,
+            largest=largest,
+        )
         tokens = self._tokens.setdefault(scope, Keyring())
         with tokens.lock:
             if not tokens.is_used:
                 self._foresee(scope, tokens)
-        url = f"{self.url}{path}"
         kept = tokens.kept
-        answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
+        answer = send(who=tokens)
         asked: set[str] = set()
         # A kept token may have expired: a new one is asked for, once of each host.
         while answer.status == HTTPStatus.UNAUTHORIZED and origin_of(answer.url) not in asked:
@@ -62,7 +77,7 @@ class Door:
                     if len(asked) > _MOST_HOSTS or not self._authorize(answer, scope, tokens):
                         return answer
                 kept = tokens.kept
-            answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
+            answer = send(who=tokens)
         return answer
 
     def _authorize(self, answer: Answer, scope: str, tokens: Keyring) -> bool:

@@ -26,6 +26,7 @@ _BRANCH = "refs/heads/"
 _OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
 _BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
+_HALF_A_MESSAGE = 500_000  # bytes: ours name a service in some 600
 _FILE_MODE, _FOLDER_MODE = b"100", b"040000"  # what they begin with: git of old wrote 100664
 _IN_THE_WAY = {b"120000": "a link", b"160000": "a submodule", b"040000": "a folder"}
 _OID = regex(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -151,12 +152,22 @@ def head_in(packets: str, commit: str) -> str | None:
 def read_log(output: bytes) -> list[LogEntry]:
     """Read `git log -z` with `MESSAGE_FORMAT`, newest first."""
     entries = []
-    for part in output.decode(errors="replace").split("\0"):
-        fields = part.strip("\n").split("\x1f", 4)
+    for part in output.split(b"\0"):
+        fields = _decoded(part).strip("\n").split("\x1f", 4)
         if len(fields) == MESSAGE_FORMAT.count("%x1f") + 1:
             commit, parents, at, by, message = fields
             entries.append(LogEntry(commit, _moment(at), by, message, tuple(parents.split())))
     return entries
+
+
+def _decoded(part: bytes) -> str:
+    """Return a commit as text: of a message that is none of ours its beginning and its end.
+
+    One character of another language makes four bytes in memory of each.
+    """
+    if len(part) > 2 * _HALF_A_MESSAGE:
+        part = part[:_HALF_A_MESSAGE] + part[-_HALF_A_MESSAGE:]
+    return part.decode(errors="replace")
 
 
 def _moment(at: str) -> str:
@@ -179,7 +190,7 @@ def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
     parts = iter(output.split(b"\0"))
     for part in parts:
         if b"\x1f" in part:
-            head = part.decode(errors="replace").rpartition("\x1f")[0]
+            head = _decoded(part).rpartition("\x1f")[0]
             commit, at, by, decoration, message = head.split("\x1f", 4)
         elif part.lstrip().startswith(b":"):
             _mode, _old_mode, old, new, status = part.decode().split(" ")

@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
+from gitops_rollback.reading import read_json
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def lines_of(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 - urllib3's
 def _told(body: bytes) -> str:
     """Return the message of an API server's error."""
     try:
-        return str(json.loads(body).get("message", ""))
+        return str(read_json(body).get("message", ""))
     except (ValueError, AttributeError):
         return ""
 

@@ -6,7 +6,6 @@ its own; what it brings goes into a sink.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.model import one_line
+from gitops_rollback.reading import read_json
 from gitops_rollback.rollout.access import (
     RENEW,
     RESOURCES,
@@ -43,6 +43,7 @@ _LOG = logging.getLogger("gitops_rollback")
 # Seconds until the API server ends a watch, which then begins anew: one whose connection was cut
 # without a word brings nothing, and looks like one of a quiet cluster.
 _WATCH = 30
+_MOST_VALUES = 2_000_000  # of a list: of some thousand pods
 _LONGEST_END = 2.0  # seconds for a watch to end
 _PULSE = 5.0  # seconds between two questions whether the API server still answers
 _PULSE_TIMES = (3.05, 5.0)  # seconds to connect, and to answer
@@ -155,7 +156,7 @@ class Cluster:
     def _read(self, query: Query, data: bytes) -> tuple[tuple[Json, ...], str]:
         """Return the objects of an answer, and its version; raise `ClusterError` if it is none."""
         try:
-            document = json.loads(data)
+            document = read_json(data, _MOST_VALUES)
         except ValueError:
             document = None
         if not isinstance(document, dict) or not isinstance(document.get("items") or [], list):
@@ -241,7 +242,7 @@ class Cluster:
         if not version:
             raise ClusterError(f"the cluster has no {query.kind}", "")
         for line in self._lines(query, version):
-            event = json.loads(line)
+            event = read_json(line)
             kind, found = text(event, "type"), mapping(event, "object")
             if kind == "ERROR":
                 raise ClusterError(f"the watch ended: {text(found, 'message')}", "")
@@ -337,7 +338,7 @@ class Cluster:
         path = ("api", "v1", "namespaces", name.namespace, "events")
         data = self._extra(path, {"fieldSelector": about, "limit": "50"})
         try:
-            events = items(json.loads(data or "{}"), "items")
+            events = items(read_json(data or b"{}"), "items")
         except ValueError as error:
             _LOG.info("the events of %s cannot be read: %s", name, error)
             return ()

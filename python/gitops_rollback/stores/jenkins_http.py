@@ -7,7 +7,6 @@ says "does not exist" for 429, 502 and 503. So it says where things are, and `we
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from urllib.parse import quote
 import jenkins
 
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.reading import read_json
 from gitops_rollback.stores.jenkins_failures import (
     Access,
     explain,
@@ -65,8 +65,8 @@ class JenkinsHttp:
         url = f"{address}api/json?tree={quote(tree, safe=',')}"
         answer = self.get(url, what, largest)
         try:
-            document = json.loads(answer.body)
-        except (ValueError, RecursionError):
+            document = read_json(answer.body)
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             raise nonsense(what, self.access, "what it answered is no JSON object")

@@ -8,7 +8,6 @@ description (docs.docker.com/reference/api/hub/latest/). Limits: Hub's API sends
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
+from gitops_rollback.reading import MOST_VALUES, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +47,13 @@ class Answer:
     @property
     def json(self) -> object:
         """The body as JSON; None if it is none."""
+        return self.json_of(MOST_VALUES)
+
+    def json_of(self, most: int) -> object:
+        """Return the body as JSON of at most so many values; None if it is none."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return read_json(self.body, most)
+        except ValueError:
             return None
 
     @property

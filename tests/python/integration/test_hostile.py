@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.shop import CART, CART_PATH, COMMAND, Shop, image
+from servers.any_answer import AnyAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,3 +174,31 @@ def test_a_server_that_talks_without_end_is_cut_short(shop: Shop, words: str) ->
     assert len(said) < 10_000
     assert "\x1b" not in said
     assert peak.memory < MOST_MEMORY
+
+
+# What three bytes of an answer become in memory, for each of many services at once.
+ANSWERS = {
+    "objects": b"{}," * 900_000,
+    "levels": (b"[" * 400 + b"]" * 400 + b",") * 19_000,
+    "text": b'"' + b"a" * 2_900_000 + "😀".encode() + b'",',
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_answers_that_take_a_hundred_times_their_size_take_no_more_than_a_run_may(
+    shop: Shop, answer: str
+) -> None:
+    many = [f"c{n}" for n in range(24)]
+    shop.commit({f"apps/{one}.yaml": CART.replace("cart", one) for one in many})
+    shop.commit({".gitops-rollback.toml": "".join(f"[services.{one}]\n" for one in many)})
+    body = b'{"results":[' + ANSWERS[answer] + b'1],"allBuilds":[],"next":null}'
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    peak = Peak(shop)
+    with AnyAnswer(head + body) as url:
+        shop.environment |= {"GITOPS_REGISTRY_URL": url, "GITOPS_HUB_URL": url, "JENKINS_URL": url}
+        code, said = peak.run("plan", "--all", "--strategy=registry", "--store=directory:records")
+        assert code in (1, 4), said
+        assert peak.memory < MOST_MEMORY
+        code, said = peak.run("plan", "--service=c1", "--strategy=artifact", "--store=jenkins:a/b")
+        assert code in (1, 4), said
+        assert peak.memory < MOST_MEMORY

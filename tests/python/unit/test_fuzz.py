@@ -201,3 +201,14 @@ def test_a_commit_of_no_time_that_there_is_counts_as_the_oldest(at: str) -> None
     assert read_log(f"{'a' * 40}\x1f\x1f{at}\x1fjane\x1fx\0".encode())[0].at[:4] == "1970"
     log = LOG.replace(b"2026-01-31T02:03:04Z", at.encode())
     assert read_changes(log)[0][2].at[:4] == "1970"
+
+
+def test_of_a_long_message_its_subject_and_its_trailers_are_kept() -> None:
+    message = f"subject {'a' * 5_000_000} 😀 Gitops-Service: cart"
+    log = f"{'a' * 40}\x1f\x1f2026-01-31T02:03:04Z\x1fjane\x1f{message}\0".encode()
+    (entry,) = read_log(log)
+    assert entry.message.startswith("subject a")
+    assert entry.message.endswith("😀 Gitops-Service: cart")
+    assert len(entry.message) < 1_100_000
+    ((_path, _is_there, change),) = read_changes(LOG.replace(b"message", message.encode()))
+    assert change.message == f"{entry.message}" or len(change.message) < 1_100_000

@@ -280,7 +280,7 @@ def test_a_registry_with_tls_may_not_send_its_users_to_a_server_without() -> Non
     access = Access(Credential("jane", "hub-secret", "x"), "")
     door = Door(http, "https://registry.example", access)
     with pytest.raises(RegistryUnavailableError, match="no safe address of a token server"):
-        door.send("GET", "/v2/", what="it", scope="s", headers={})
+        door.send("GET", "/v2/", what="it", scope="s", headers={}, largest=1000)
     assert sent_to == ["https://registry.example/v2/"]
 
 
