@@ -40,14 +40,15 @@ class NewerDocumentError(InvalidDocumentError):
 def read(data: bytes, name: str, largest: int) -> dict[str, Any]:
     """Read a JSON document of at most `largest` bytes and check it; raise `InvalidDocumentError`.
 
-    Half a surrogate pair is legal JSON and no text, NaN is no number of JSON, and of a key that
-    stands twice each reader takes another one: what cannot be written again is refused.
+    Half a surrogate pair is legal JSON and no text, NaN is no number of JSON, 1e999 none of ours,
+    and of a key that stands twice each reader takes another one: what cannot be written again is
+    refused.
     """
     if len(data) > largest:
         raise InvalidDocumentError(f"it has {len(data)} bytes, more than {largest / 1e6:g} MB")
     try:
         document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
-        json.dumps(document, ensure_ascii=False).encode()
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidDocumentError(f"it is no complete JSON ({error})") from error
     version = document.get("schemaVersion") if isinstance(document, dict) else None

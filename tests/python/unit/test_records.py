@@ -67,6 +67,9 @@ def changed(*path: str | int, value: Any) -> bytes:  # noqa: ANN401
         pytest.param(
             json.dumps(RECORD)[:-1].encode() + b', "x": NaN}', "NaN is no number", id="NaN"
         ),
+        pytest.param(
+            json.dumps(RECORD)[:-1].encode() + b', "x": 1e999}', "no complete JSON", id="1e999"
+        ),
         pytest.param(b" " * (LARGEST_RECORD + 1), "more than 1 MB", id="over 1 MB"),
         pytest.param(b"null", "is not sound", id="null"),
         pytest.param(changed("schemaVersion", value=0), "schemaVersion", id="version"),
