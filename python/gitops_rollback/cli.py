@@ -299,9 +299,10 @@ def _resource(error: BaseException) -> GitopsRollbackError:
             "look at the size of what is read (-v shows it), and at the machine",
         )
     return ResourceError(
-        "the run computed for longer than --timeout allows: a query, a pattern or a file of the "
-        "repository makes endless work; the branch is as it was",
-        "look at --query and at what changed in the repository, or give a longer --timeout",
+        "the run computed for longer than --timeout allows: a query, a pattern, a file of the "
+        "repository or a list of tags makes endless work; the branch is as it was",
+        "look at --query, at what changed in the repository and at what the registry has, or give a"
+        " longer --timeout",
     )
 
 

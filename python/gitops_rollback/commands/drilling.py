@@ -37,6 +37,7 @@ from gitops_rollback.errors import (
     ConfigError,
     Exit,
     GitopsRollbackError,
+    OutOfTime,
     RepositoryError,
     ResourceError,
     UsageError,
@@ -344,6 +345,9 @@ def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
         yield from judge_flux(kustomizations(session.environment), paths)
     except NoAccessError as error:
         yield Finding("flux", "cluster", SKIPPED, f"not asked: {error}")
+    except OutOfTime:  # nothing is asked after it
+        message, hint = "did not answer within --timeout", "a rollback needs no cluster"
+        yield Finding("flux", "cluster", WARNING, message, hint, "cluster")
     except GitopsRollbackError as error:
         hint = "a rollback needs no cluster, but nobody sees whether it is applied"
         yield Finding("flux", "cluster", WARNING, error.message, f"{error.hint}; {hint}", "cluster")

@@ -137,7 +137,8 @@ def render_record(record: Record) -> bytes:
         if not is_safe_path(path):
             raise UnwritableError(
                 f"{what} could not be read again: the path {path!r} is no plain path",
-                "give the folder or file a name without control characters and backslashes",
+                "give the folder or file a name without control characters and backslashes, and"
+                " none that is `.git` or `..`",
             )
     return schema.write(record.to_json(), "record", LARGEST_RECORD, what)
 

@@ -131,7 +131,7 @@ class RegistryFacts:
         try:
             return Digest(self._client(image.registry, patient=patient).digest_of(image))
         except GitopsRollbackError as error:
-            return Digest(None, error)
+            return Digest(None, error.with_traceback(None))  # which holds what was answered
 
     def tags(self, image: ImageReference, need: NeedTags) -> Tags:
         """Ask for the tags of an image's repository; only a strategy that needs them waits."""
@@ -145,7 +145,7 @@ class RegistryFacts:
             if asks_for_created(need.query):
                 tags = self.with_created(tags, image, required=need.patient)
         except GitopsRollbackError as error:
-            return Tags(failure=error)
+            return Tags(failure=error.with_traceback(None))
         return Tags(tags)
 
     def with_created(
@@ -229,7 +229,8 @@ class RegistryFacts:
         if key not in self._clients:
             from gitops_rollback.registries.client import Registry  # noqa: PLC0415 - slow import
 
-            patience = self._deadline.remaining if patient else CHECK_SECONDS
+            left = self._deadline.remaining
+            patience = left if patient else min(left, CHECK_SECONDS)
             endpoint = self._endpoint(registry)
             self._clients[key] = Registry(endpoint, self._environment, patience=patience)
         return self._clients[key]

@@ -345,10 +345,13 @@ def read_config(repository: Repository, tip: Tip) -> Config:
 
     All files are listed with it: that is one call of git, and whoever comes next has to know them.
     """
-    repository.list_files(tip.commit, [""])
+    listed = repository.list_files(tip.commit, [""])
     data = repository.read_file(tip.commit, FILE)
     if data is None:
         _refuse_what_is_in_the_way(repository, tip, FILE)
+        odd = [e.path for e in listed if len(e.path) == len(FILE) and e.path.lower() == FILE]
+        if odd:
+            raise ConfigError(f"{odd[0]} is not read: write {FILE}", f"git mv {odd[0]} {FILE}")
     return parse_config(data, tip.branch) if data is not None else Config()
 
 

@@ -236,7 +236,8 @@ def unknown(
         )
     if not manifests.files and not manifests.skipped:
         return kind(
-            f"{where} has no manifest: no YAML file is in {environment.path or 'it'}",
+            f"{where} has no manifest: no YAML file with an object of Kubernetes is in "
+            f"{environment.path or 'it'} (links, submodules and pointers of LFS are none)",
             f"check `path` in {FILE}: [environments.{environment.name}]"
             if environment.path
             else "check --repository and --branch",

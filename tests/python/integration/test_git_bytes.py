@@ -236,6 +236,15 @@ def test_a_configuration_that_is_no_file_is_not_passed_over(shop: Shop, what: st
     assert f"{config} is not read" in run.error["message"]
 
 
+@pytest.mark.parametrize("name", [".GitOps-Rollback.toml", ".gitops-rollback.TOML"])
+def test_a_configuration_in_odd_case_is_not_passed_over(shop: Shop, name: str) -> None:
+    shop.commit({name: '[defaults]\nstorage-guard = "refuse"\n'})
+    run = shop.refused(1, "config", "plan", "--service", "cart")
+    assert f"{name} is not read" in run.error["message"]
+    shop.commit({".gitops-rollback.toml": ""})
+    shop.ok("deploy", "--service", "cart", "--image", image("1.5.0"))
+
+
 def test_what_stands_where_a_hold_belongs_is_not_taken_away(shop: Shop) -> None:
     shop.deploy("1.5.0")
     shop.commit({".gitops-rollback/.held": "mine"})

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
+from argparse import Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback import alarm
+from gitops_rollback.clock import Deadline, Stopwatch
+from gitops_rollback.commands.drilling import ask_flux
 from gitops_rollback.decide.drill import (
     FAILED,
     OK,
@@ -32,6 +38,7 @@ from gitops_rollback.forges.rules import Obstacle
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.model import Build, Deed
 from gitops_rollback.refusals import Refusal
+from gitops_rollback.session import Session
 from gitops_rollback.storage import NOTE
 from gitops_rollback.storage import WARNING as RISK
 from gitops_rollback.storage import Finding as Found
@@ -40,6 +47,7 @@ from unit.test_plan_files import BAD, BLOCK, GOOD, LOST, SHOWN, plan
 from unit.test_transitions import HELD, HOLD, MARKED, MARKED_HELD
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from gitops_rollback.decide.plan import Candidate, Plan
@@ -359,3 +367,23 @@ def test_a_note_is_no_risk_of_storage_and_is_that_no_builds_were_looked_at() -> 
 def test_storage_that_was_not_looked_at_is_not_well() -> None:
     [found] = judge_storage("west", [], "there are 3000 files")
     assert (found.level, found.message) == (SKIPPED, "not looked at: there are 3000 files")
+
+
+def test_a_cluster_that_is_silent_until_time_is_up_is_a_warning(tmp_path: Path) -> None:
+    """What the drill has found before is told."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        config = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": where}],
+            "users": [{"name": "u", "user": {"token": "x"}}],
+        }
+        (tmp_path / "config").write_text(json.dumps(config), encoding="utf-8")
+        environment = {"KUBECONFIG": str(tmp_path / "config")}
+        session = Session(Namespace(), environment, "", Deadline(1), Stopwatch(), "")
+        with alarm.bounded(0.1):
+            found = [*ask_flux(session, ["a.yaml"])]
+    assert [(one.level, one.message) for one in found] == [
+        (WARNING, "did not answer within --timeout")
+    ]

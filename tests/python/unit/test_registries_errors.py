@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.clock import Deadline
 from gitops_rollback.image import parse_image
+from gitops_rollback.look.registry import RegistryFacts
 from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import RegistryUnavailableError
+from gitops_rollback.services.config import Config
 from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn
 
@@ -325,14 +328,14 @@ def test_waiting_again_and_again_ends_with_the_patience(
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_an_answer_of_more_than_ten_megabytes_is_not_read(
+def test_an_answer_that_is_larger_than_any_page_is_not_read(
     hub: RegistryStandIn, *, packed: bool
 ) -> None:
-    body = b" " * (11 * 1024 * 1024)
+    body = b" " * 3_100_000
     headers = {"Content-Encoding": "gzip"} if packed else {}
     hub.fail_with("/v2/", 200, body=gzip.compress(body) if packed else body, headers=headers)
     error = refusal(lambda: client(hub.url).tags(CART))
-    assert "the answer is larger than 10 MB" in error.message
+    assert "the answer is larger than 3 MB" in error.message
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "ZSTD", "gzip,aws-chunked"])
@@ -446,3 +449,24 @@ def test_a_surrounding_netrc_and_proxy_are_not_read(
     hub.push("acme/cart", "1.0")
     client(hub.url).digest_of(CART)
     assert "authorization" not in hub.headers[0]
+
+
+def test_what_is_only_checked_is_not_asked_for_where_the_time_of_the_run_is_up() -> None:
+    """Else the run ends by its own clock, which says that it computed."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        facts = RegistryFacts(Config(), {}, Deadline(0), hub_url=url, registry_url=url)
+        assert "are used up" in facts.check(CART, CART).message
+        assert "are used up" in facts.revision(CART).problem
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"tags":[' + b"{}," * 600_000 + b"{}]}", b'{"tags":[' + b"[" * 1_100_000],
+    ids=["objects", "levels"],
+)
+def test_an_answer_of_more_values_than_can_be_of_use_is_none(body: bytes) -> None:
+    answer = Answer("https://registry.example/", 200, {}, body)
+    assert answer.json is None
+    assert Answer(answer.url, 200, {}, b'{"a":[1,2]}').json_of(4) == {"a": [1, 2]}
+    assert Answer(answer.url, 200, {}, b'{"a":[1,2]}').json_of(2) is None
