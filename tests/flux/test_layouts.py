@@ -196,6 +196,13 @@ LAYOUTS = {
         says="2 old pods still serve", code="pull",
     ),
     "image crashes": Layout(cart(), tag="crash", states=FAILED_THEN_READY),
+    "image crashes, wait: true": Layout(
+        cart(), tag="crash", states=FAILED_THEN_READY, flux=CHECKED
+    ),
+    "Deployment, Recreate, deadline exceeded": Layout(
+        cart(strategy={"type": "Recreate"}, progressDeadlineSeconds=3), tag="does-not-exist",
+        states=FAILED_THEN_READY,
+    ),
     "bad image, health check of 10 min, --hasten": Layout(
         cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux={**CHECKED, "timeout": "10m"},
         arguments=("--hasten",),
@@ -487,6 +494,9 @@ LAYOUTS = {
     "HelmRelease, image cannot be pulled": Layout(
         released(), tag="does-not-exist", states=FAILED_THEN_READY, **HELM
     ),
+    "HelmRelease, image crashes": Layout(
+        released(), tag="crash", states=FAILED_THEN_READY, **HELM
+    ),
     "HelmRelease, remediation": Layout(
         released(timeout="8s", upgrade={"remediation": {"remediateLastFailure": True}}),
         tag="does-not-exist", states=FAILED_THEN_READY, **HELM,
@@ -615,7 +625,7 @@ def test_what_is_said_is_what_runs(open_fleet: Open, name: str) -> None:
             failure = run.result["rollout"]["rollouts"][0].get("failure", {})
             assert layout.says in run.stderr
             assert layout.code in ("", failure.get("code")), run.stderr
-        assert state == due, (step, shown, run.stderr)
+        assert state == due, f"{step}: {shown}\n{run.stderr}"
         assert (run.code == 0) == (state in ("ready", "applied")), run.stderr
         assert runs or state != "ready", (step, shown, run.stderr)
         assert state in ("ready", "applied") or not runs or step == "rollback", (step, run.stderr)

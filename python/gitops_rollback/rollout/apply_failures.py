@@ -96,6 +96,16 @@ def unhealthy_objects(message: str) -> tuple[str, ...]:
     return tuple(found["object"] for found in _UNHEALTHY.finditer(message))
 
 
+def ended_early(message: str) -> bool:
+    """Tell whether a health check ended before its time, for what seemed never to become ready.
+
+    It counts every pod of a workload: those that crashed with the image before as well, which are
+    still there in the moment in which another one is applied (fluxcd/cli-utils:pkg/kstatus/polling/
+    statusreaders, `readStatus`; fluxcd/pkg:ssa/manager_wait.go). The pods themselves tell more.
+    """
+    return "failed early due to stalled resources" in message
+
+
 def health_failure(
     by: Reconciler, objects: tuple[str, ...], *, ours: bool, by_image: bool
 ) -> Failure:

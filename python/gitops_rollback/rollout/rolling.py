@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.rollout.apply_failures import (
     HEALTH_REASON,
     apply_failure,
+    ended_early,
     health_failure,
     leaving,
     unhealthy_objects,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 # Of Flagger, and of Argo Rollouts where it takes a Deployment's pods (`workloadRef`).
 _STEERING = ("Canary", "Rollout")
+# Of which the deadline is; its pods are called as it is, and more (kubernetes: `NewPodName`).
+_REPLICA_SET = regex(r'^ReplicaSet "(?P<name>[^"]+)" has timed out')
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 _LOST = 5.0  # seconds after which it may have been deleted by hand, and Flux is to make it anew
 
@@ -281,7 +284,11 @@ class _Seen:
 
 
 def _failure(view: View, its: PodsOf) -> Failure | None:
-    """Name why a rollout is not done, if anything shows why; certain once Flux gave it up."""
+    """Name why a rollout is not done, if anything shows why; certain once Flux gave it up.
+
+    Where nothing shows why, the pods may only be late: what comes a moment after Flux has given up
+    comes all the same.
+    """
     workload = its.workload
     cause = (
         pod_failure(its)
@@ -295,13 +302,32 @@ def _failure(view: View, its: PodsOf) -> Failure | None:
     if cause is None and workload.observed and not workload.counts_lack:
         cause = altered_failure(its)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
-        return replace(cause or deadline_failure(its), patience=0.0)
+        return _given_up(its, cause)
     for one in view.kustomizations:
         objects = unhealthy_objects(one.ready.message)
         if _has_failed_health(one, its.target, view) and str(workload.name) in objects:
+            if view.pods is not None and ended_early(one.ready.message):
+                return cause
+            if cause is not None:
+                return replace(cause, patience=0.0)
             health = health_failure(one, (str(workload.name),), ours=True, by_image=True)
-            return replace(cause or replace(health, serving=its.serving), patience=0.0)
+            return replace(health, serving=its.serving, patience=SETTLED)
     return cause
+
+
+def _given_up(its: PodsOf, cause: Failure | None) -> Failure | None:
+    """Name a deadline that was exceeded, if it is that of this image.
+
+    What was said of the image before stays until a pod is made or goes
+    (kubernetes/kubernetes:pkg/controller/deployment/progress.go, `syncRolloutStatus`).
+    """
+    found = _REPLICA_SET.search(its.workload.progressing.message)
+    if found is None or not its.new:
+        failure = cause or deadline_failure(its)
+        return replace(failure, patience=max(failure.patience, _MISSING))
+    if not any(pod.name.name.startswith(f"{found['name']}-") for pod in its.new):
+        return cause
+    return replace(cause or deadline_failure(its), patience=0.0)
 
 
 def _lacks(its: PodsOf, *, are_seen: bool) -> str:

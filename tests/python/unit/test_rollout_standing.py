@@ -165,24 +165,56 @@ def test_a_controller_that_does_not_begin_is_named_when_time_is_up() -> None:
         assert f"gitops-rollback wait --service cart --commit {target.commit}" in found.hint
 
 
-def test_a_deadline_that_no_pod_explains_is_named_by_what_the_deployment_says() -> None:
-    def change(objects: dict[str, dict[str, Any]]) -> None:
-        without(objects, "Pod")
-        status = objects["Deployment/cart"]["status"]
-        status["availableReplicas"] = 0
-        status["conditions"] = [
-            {
-                "type": "Progressing",
-                "status": "False",
-                "reason": "ProgressDeadlineExceeded",
-                "message": 'ReplicaSet "cart-1" has timed out progressing.',
-            }
-        ]
+def exceeded(objects: dict[str, dict[str, Any]], replica_set: str) -> None:
+    """Let the Deployment have made no progress, by what Kubernetes says of one of its sets."""
+    status = objects["Deployment/cart"]["status"]
+    status["availableReplicas"] = 0
+    status["conditions"] = [
+        {
+            "type": "Progressing",
+            "status": "False",
+            "reason": "ProgressDeadlineExceeded",
+            "message": f'ReplicaSet "{replica_set}" has timed out progressing.',
+        }
+    ]
 
-    failure = stand(change).failure
+
+def set_of_new(objects: dict[str, dict[str, Any]]) -> str:
+    """Return the name of the ReplicaSet whose pods are there."""
+    pod = next(one for key, one in objects.items() if key.startswith("Pod/"))
+    return f"{pod['metadata']['name']}".rpartition("-")[0]
+
+
+def test_a_deadline_that_no_pod_explains_is_named_by_what_the_deployment_says() -> None:
+    failure = stand(lambda objects: exceeded(objects, set_of_new(objects))).failure
     assert failure is not None
     assert (failure.code, failure.by_image) == ("deadline", True)
     assert "has timed out progressing" in failure.message
+
+
+def test_a_deadline_of_the_image_before_is_none_of_this_one() -> None:
+    standing = stand(lambda objects: exceeded(objects, "cart-before"))
+    assert (standing.state, standing.failure, standing.suspicion) == (State.ROLLING, None, None)
+
+
+def test_whose_deadline_it_was_is_waited_for_where_no_pod_tells() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        exceeded(objects, "cart-1")
+        without(objects, "Pod")
+
+    suspicion = stand(change).suspicion
+    assert suspicion is not None
+    assert (suspicion.code, suspicion.patience) == ("deadline", 15.0)
+
+
+def test_a_health_check_that_ended_early_may_have_met_the_pods_before() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        objects["Deployment/cart"]["status"]["availableReplicas"] = 0
+        early = UNHEALTHY.replace("timeout waiting for", "failed early due to stalled resources")
+        failing(objects, "HealthCheckFailed", early)
+
+    standing = stand(change)
+    assert (standing.state, standing.failure, standing.suspicion) == (State.ROLLING, None, None)
 
 
 def test_a_health_check_that_no_pod_explains_is_named_by_its_object() -> None:
@@ -191,12 +223,13 @@ def test_a_health_check_that_no_pod_explains_is_named_by_its_object() -> None:
         objects["Deployment/cart"]["status"]["availableReplicas"] = 0
         failing(objects, "HealthCheckFailed", UNHEALTHY)
 
-    failure = stand(change).failure
+    failure = stand(change).suspicion
     assert failure is not None
     assert (failure.code, failure.object, failure.by_image) == (
         "health", "Deployment/shop/cart", True,
     )  # fmt: skip
     assert failure.serving
+    assert failure.patience == 10.0  # what is only late comes all the same
 
 
 def test_a_workload_that_stands_in_git_and_is_not_there_is_never_ready() -> None:
