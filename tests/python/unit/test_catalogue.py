@@ -189,8 +189,8 @@ def test_an_unknown_service_is_an_error_with_the_nearest_names(
         (
             '[environments.production]\npath = "clustres"\n',
             (
-                "environment 'production' has no manifest: no YAML file with an object of Kubernetes"
-                " is in clustres (links, submodules and pointers of LFS are none)"
+                "environment 'production' has no manifest: no YAML file with an object of "
+                "Kubernetes is in clustres (links, submodules and pointers of LFS are none)"
             ),
             "check `path` in .gitops-rollback.toml: [environments.production]",
         ),
