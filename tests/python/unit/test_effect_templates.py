@@ -856,7 +856,7 @@ def test_a_tag_alone_that_is_of_several_images_is_not_deployed(lines: tuple[str,
     }
     parsed = {path: parse(path, data) for path, data in raw.items() if path.endswith("s.yaml")}
     [field] = [f for f in find_fields(parsed[f"{CHART}values.yaml"]) if f.container == "values"]
-    told = Templates(raw, parsed.get).doubt(CHART.rstrip("/"), field)
+    told = Templates(Raw(raw), parsed.get).doubt(CHART.rstrip("/"), field)
     is_one = lines == SEVERAL["of one name"]
     assert (told is None) == is_one
     assert told is None or "makes images of several names of it" in told.text
