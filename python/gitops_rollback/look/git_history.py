@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.effective.resolve import EffectiveFields
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.message import Told
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.catalogue import ServiceFields
 
     Entries = tuple[HistoryEntry, ...]
     IsEnough = Callable[[Sequence[HistoryEntry]], bool]
@@ -435,6 +437,7 @@ class _Versions:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
         self._parsed: dict[tuple[str, str], ParsedFile | None] = {}
+        self._effective: dict[tuple[int, int], tuple[EffectiveFields, EffectiveFields]] = {}
 
     def add(self, blobs: Mapping[str, bytes]) -> None:
         """Add further versions, by the ids of their objects."""
@@ -449,6 +452,15 @@ class _Versions:
                 self._parsed[path, oid] = None
         return self._parsed[path, oid]
 
+    def _live(self, file: ParsedFile, found: ServiceFields) -> Sequence[ImageField]:
+        """Return what takes effect with a version of a file, once for all services beside it."""
+        now = found.effective_in(found.manifests)
+        key = (id(file), id(now))  # both are kept: no other ones get these ids
+        if key not in self._effective:
+            there = found.manifests.with_files({file.path: file})
+            self._effective[key] = now, found.effective_in(there)
+        return self._effective[key][1].live
+
     def fields(self, oid: str, at: ServiceAtTip, present: ImageField) -> Sequence[ImageField]:
         """Return the fields of a version of the file that a service's field stands in at present.
 
@@ -459,7 +471,7 @@ class _Versions:
             return ()
         try:
             if present.form == SUBSTITUTION:  # only what uses the variable makes it an image
-                return found.effective_in(found.manifests.with_files({file.path: file})).live
+                return self._live(file, found)
             fields = find_fields(file, found.settings.kinds, found.settings.fields)
         except ManifestError:
             return ()

@@ -19,9 +19,11 @@ import yaml
 
 import gitops_rollback
 from gitops_rollback.commands import drilling
+from gitops_rollback.effective.resolve import resolve_fields
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.manifest import document
 from gitops_rollback.repo.process import Git
+from gitops_rollback.services import inventory
 from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
@@ -240,6 +242,16 @@ def test_the_definitions_of_kinds_are_never_parsed(shop: Shop) -> None:
         shop.ok("plan", "--service", "cart")
 
 
+APPLIED = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec:
+  path: ./apps
+  sourceRef: {kind: GitRepository, name: flux-system}
+  postBuild:
+    substitute:
+"""
 WIDE = '[defaults]\nmanifests = ["fleet/*/{service}/*.yaml"]\n'
 
 
@@ -273,6 +285,32 @@ def test_a_service_costs_the_same_whatever_the_number_of_others(
 
     _first_use, few, some, many = (lines(number) for number in (5, 20, 40, 80))
     assert (many - some) / (some - few) < 2.05
+
+
+def test_versions_of_the_variables_of_many_services_are_looked_at_once(workshop: Workshop) -> None:
+    """One file has the tags of all: what took effect with each version of it is told of all."""
+
+    def looks(number: int) -> int:
+        def variables(shop: Shop) -> Shop:
+            places = range(number)
+            files = {
+                _path(n): _manifest(n, "1.4.1").replace(":1.4.1", f":${{T{n}}}") for n in places
+            }
+            shop.open(files)
+            for tag in ("1.4.1", "1.4.2"):
+                shop.commit({"clusters/apps.yaml": APPLIED + "".join(
+                    f"      T{n}: {tag}\n" for n in places
+                )})  # fmt: skip
+            return shop
+
+        shop = workshop.shop(f"variables of {number}", variables)
+        with patch.object(inventory, "resolve_fields", wraps=resolve_fields) as resolved:
+            named = (f"--service=s{place}" for place in range(number))
+            plans = shop.ok("plan", *named, "--strategy", "git").result["services"]
+        assert [one["to"]["image"].rpartition(":")[2] for one in plans] == ["1.4.1"] * number
+        return resolved.call_count
+
+    assert looks(3) == looks(6)
 
 
 @pytest.fixture
