@@ -12,6 +12,7 @@ from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError, ResourceError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import once
+from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
 from gitops_rollback.ledger.state import FOLDER, named_at, parse_state, path_of
 from gitops_rollback.look.environment_files import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gitops_rollback.ledger.fields import NotedField
+    from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
@@ -145,7 +147,7 @@ def read_snapshot(
         raw = partial(_raw_state, repository, tip, environment, name, data)
         found.take(name, raw, request, resolved)
     found.refuse_nothing(environment)
-    held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
+    held = _held(repository, tip, data)
     services = tuple(read_standings(repository, tip, config, found.services, held))
     for at in services:
         others = [alias.service for alias in at.aliases]
@@ -367,6 +369,14 @@ def _raw_state(
     if path not in data:
         _refuse_what_is_in_the_way(repository, tip, path)
     return data.get(path)
+
+
+def _held(repository: Repository, tip: Tip, data: Mapping[str, bytes]) -> tuple[HeldFile, ...]:
+    """Return the holds among some files; raise `RepositoryError` where something hides them."""
+    held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
+    if not held:
+        _refuse_what_is_in_the_way(repository, tip, f"{HELD}/ID.json")
+    return held
 
 
 def _refuse_what_is_in_the_way(repository: Repository, tip: Tip, path: str) -> None:

@@ -248,10 +248,12 @@ def test_a_configuration_in_odd_case_is_not_passed_over(shop: Shop, name: str) -
 def test_what_stands_where_a_hold_belongs_is_not_taken_away(shop: Shop) -> None:
     shop.deploy("1.5.0")
     shop.commit({".gitops-rollback/.held": "mine"})
+    before = sorted(shop.store.rglob("*"))
     run = shop.run("rollback", "--service", "cart", "--reason", "slow")
     assert (run.code, run.error["category"]) == (1, "repository")
-    assert "cannot be written: .gitops-rollback/.held is a file there" in run.error["message"]
+    assert "is not read: .gitops-rollback/.held is a link" in run.error["message"]
     assert shop.text(".gitops-rollback/.held") == "mine"
+    assert sorted(shop.store.rglob("*")) == before, "no record is filed"
 
 
 def replace_folder(shop: Shop, entries: list[tuple[str, str, str]]) -> None:
