@@ -69,7 +69,10 @@ def restored(facts: Facts) -> Facts:
         later = [told] if told.deployed else []
         later += [other for commit, other in gone if commit != one.commit]
         if state is not None and not any(_has_all_of(other, state) for other in later):
-            is_over = state.hold is not None and state.hold.id in ended
+            hold = state.hold
+            is_over = hold is not None and (
+                hold.id in ended or any(_ended(other, hold) for other in later)
+            )
             gone.append((one.commit, replace(state, hold=None) if is_over else state))
     if not gone and not held:
         return facts
@@ -159,6 +162,11 @@ def _has_all_of(later: State, earlier: State) -> bool:
     """Tell whether a state file was written when an earlier one of other names was known."""
     newest = earlier.newest or (earlier.hold.deed if earlier.hold else None)
     return newest is None or _knows(later, newest)
+
+
+def _ended(later: State, hold: Hold) -> bool:
+    """Tell whether a state file was written when a hold, whose mark it has, was over."""
+    return later.hold is None and any(entry.deed.id == hold.id for entry in later.bad)
 
 
 def _knows(state: State, deed: Deed) -> bool:

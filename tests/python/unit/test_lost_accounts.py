@@ -430,6 +430,16 @@ def test_a_hold_that_this_tool_ended_is_over_whatever_an_older_file_names() -> N
         assert changed(wish("release"), place(), telling(NeedRemoved=gone)).ends == ("held2",)
 
 
+def test_a_hold_is_over_that_ended_when_the_file_which_tells_of_it_was_deleted() -> None:
+    """One name's file was deleted; the hold ended under the other name, whose file went later."""
+    marked = replace(BAD, deed=replace(BAD.deed, id=HOLD.id))
+    older = removed(replace(ELSEWHERE, bad=(marked,)), environment="old", commit="b")
+    for known, held in ((state("0>1", bad=(marked,)), ()), (state("0>1", bad=(BAD,)), (HOLD.id,))):
+        change = changed(wish("release"), place(), telling(NeedRemoved=(removed(known), older)))
+        assert change.ends == held
+        assert change.at.restored.keys() == {removed(known).path, older.path}
+
+
 def test_files_that_one_commit_deleted_each_told_what_was_so_under_its_name() -> None:
     """One knew all that the other had deployed; its hold was tied to the field since."""
     known = replace(ELSEWHERE, hold=LATER.hold)
