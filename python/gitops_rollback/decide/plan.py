@@ -233,7 +233,10 @@ def parse_plan(data: bytes, path: str) -> PlanFile:
     if not any(service.to for service in services):
         names = ", ".join(service.service for service in services[:3])
         what = f"found no image to go back to for {names}" if services else "names no service"
-        raise UsageError(f"{path} is no plan to follow: it {what}", HINT)
+        blocks = [block for one in document["services"] for block in one.get("blockedBy", ())]
+        refused = f" (refused: {blocks[0]['code']})" if blocks else ""
+        hint = f"{HINT}; {blocks[0]['hint']}" if blocks else HINT
+        raise UsageError(f"{path} is no plan to follow: it {what}{refused}", hint)
     return plan
 
 

@@ -127,6 +127,14 @@ def test_what_is_no_plan_to_follow_is_an_error(data: bytes, message: str, tmp_pa
     assert str(path) in caught.value.message
 
 
+def test_a_plan_whose_image_was_refused_says_by_what_it_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document(plan(BAD, blocks=(BLOCK,)))), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"image to go back to for cart \(refused: already\)") as e:
+        read_plan(str(path))
+    assert e.value.hint == "make it with gitops-rollback plan --output FILE; --again"
+
+
 def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_plan(str(tmp_path / "plan.json"))
