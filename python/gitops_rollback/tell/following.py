@@ -69,7 +69,8 @@ def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[st
         words, more = accepted
         found.append((words, _command(output.command, output, more)))
     is_good = accepted is None or not any(ACCEPT in one for one in accepted[1])
-    if is_good and any(block["code"] in codes_of(RELEASE) for _service, block in blocks):
+    held = (block for _service, block in blocks if block["code"] in codes_of(RELEASE))
+    if is_good and any(RELEASE in block["hint"] for block in held):  # else it is over already
         found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
     return found
 

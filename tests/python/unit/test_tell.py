@@ -398,9 +398,12 @@ def test_the_command_below_a_refusal_stands_behind_who_may_type_it(row: Row) -> 
 
 def test_where_the_hint_leads_elsewhere_nothing_is_offered_to_accept_it() -> None:
     given = ("--image", "acme/cart:1.5.0")
-    assert following("deploy", refused("held", hint="wait for the fix"), *given) == [
+    fixed = "deploy a fixed image with --release"
+    assert following("deploy", refused("held", hint=fixed), *given) == [
         "gitops-rollback release cart --reason TEXT"
     ]
+    over = "deploy a fixed image by a new build"
+    assert following("deploy", refused("held", hint=over), *given) == []
 
 
 @pytest.mark.parametrize(
