@@ -99,8 +99,10 @@ def stacks_of(
     found: list[tuple[Layer, ...]] = []
     generated: dict[tuple[str, str], Layer] = {}
     every = tuple(kustomizations)
-    listed = (path.path for one in every for path in one.configurations if path.path)
-    follow = any(names_values(root_of(parsed(path))) for path in listed)
+    named = (
+        parsed(one.path or "") for kustomization in every for one in kustomization.configurations
+    )
+    follow = any(names_values(root_of(file)) for file in named)
     for one in every:
         found += _of_kustomize(one, parsed)
         generated.update(_generated(one, parsed, follow=follow))

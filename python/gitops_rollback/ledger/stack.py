@@ -119,10 +119,9 @@ def read_running(fields: Sequence[ImageField], state: State | None) -> Running |
         image, source = running_image(first, state)
         return Running(image, source, agree(image, newest.image))
     is_explained = all(note is not None for note in meant) and is_unchanged(newest.image, best)
-    shown = best.with_version(first.tag, best.digest) if first.tag else best
     if all(image and image.digest for image in texts):
-        return Running(shown, "manifest", is_explained or is_unchanged(newest.image, best))
-    return Running(shown, "state" if best.digest else "", is_explained)
+        return Running(best, "manifest", is_explained or is_unchanged(newest.image, best))
+    return Running(best, "state" if best.digest else "", is_explained)
 
 
 def _known(text: ImageReference, noted: ImageReference | None) -> ImageReference:

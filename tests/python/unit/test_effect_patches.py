@@ -101,7 +101,8 @@ def test_the_lists_of_a_kind_without_a_schema_are_replaced() -> None:
 @pytest.mark.parametrize(
     ("patch", "message"),
     [
-        (in_pod("{containers: {a: b}}"), "another shape"),
+        (in_pod("{containers: {a: b}}"), "another shape than what it patches at spec.template."),
+        ("[]", "another shape than what it patches at its top"),
         (in_pod("{containers: [{image: b}]}"), "no name to merge it by"),
         (in_pod("{containers: [{name: b}, {name: b}]}"), "two items"),
         ("{spec: {$setElementOrder/x: []}}", r"\$setElementOrder/x"),

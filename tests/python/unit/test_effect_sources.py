@@ -96,6 +96,8 @@ def deployed(files: Mapping[str, str], home: Home = HOME) -> dict[str, str] | st
         (OURS, "ssh://git@ssh.github.com:443/acme/fleet.git"),
         ("ssh://git@host:7999/proj/fleet.git", "https://host/scm/proj/fleet.git"),
         ("https://me@dev.azure.com/o/p/_git/fleet", "git@ssh.dev.azure.com:v3/o/p/fleet"),
+        ("https://gitlab.com/acme/fleet", "ssh://git@altssh.gitlab.com:443/acme/fleet.git"),
+        ("https://bitbucket.org/acme/fleet", "ssh://git@altssh.bitbucket.org:443/acme/fleet"),
         ("/srv/git/fleet.git", "file:///srv/git/fleet.git"),
     ],
 )

@@ -192,6 +192,13 @@ def test_a_patch_is_for_the_object_that_it_names(patch: str, image: str, why: li
     assert [text[: len(one)] for text, one in zip(said, why, strict=True)] == why
 
 
+def test_a_patch_may_be_for_what_a_generator_makes_and_for_nothing_else_that_is_not_there() -> None:
+    patch = "patches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}'}]\n"
+    [why] = overlaid(patch)[1]
+    assert "there is no ConfigMap settings" in why
+    assert overlaid("configMapGenerator: [{name: settings}]\n" + patch) == (["acme/cart:1"], [])
+
+
 def test_a_patch_that_deletes_the_object_leaves_no_image() -> None:
     gone = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: cart}, $patch: delete}\n"
     assert overlaid("patches: [{path: p.yaml}]", p=gone) == ([], [])

@@ -150,6 +150,13 @@ def test_records_tell_of_what_was_before_git_s_reach() -> None:
     ]
 
 
+def test_what_was_recorded_since_tells_nothing_of_what_was_before_git_s_reach() -> None:
+    """Build 5 would have put back what ran before, and was aborted."""
+    ledger = account("2", None, (commit(1, "2", "1>2"),), (stored("0", "1", 5),))
+    assert lines(ledger) == ["deploy 1>2 git"]
+    assert [str(s.record.build) for s in ledger.never_deployed] == ["shop/cart #5"]
+
+
 def test_an_aborted_build_that_archived_is_no_deployment() -> None:
     archived = (stored("3", "9", 4), *records("1>2", "2>3"))
     ledger = account("3", state("1>2", "2>3"), (), archived)

@@ -128,8 +128,11 @@ def test_a_retry_ends_the_holds_that_the_first_try_saw_and_no_other() -> None:
 def test_a_release_says_which_lost_holds_may_be_of_the_service_too() -> None:
     held = lost(LATER, found=state("0>1", hold=HOLD))
     [warning] = changed(wish("release"), held).warnings
-    assert f"its field is found no more: {NOTED.place}" in warning
+    assert f" by jane (2 → 1: it crashed), and its field is found no more: {NOTED.place}" in warning
     assert "gitops-rollback release cart --environment production --hold held2 " in warning
+    silent = replace(LATER, hold=replace(LATER.hold, deed=replace(LATER.hold.deed, reason="")))
+    [warning] = changed(wish("release"), lost(silent, found=state("0>1", hold=HOLD))).warnings
+    assert " by jane (2 → 1), and its field" in warning
 
 
 def test_a_repair_ties_a_hold_to_the_fields_that_a_person_names() -> None:

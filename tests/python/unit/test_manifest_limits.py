@@ -309,6 +309,9 @@ def test_files_that_are_used_together_are_bounded_by_what_they_have(
     with pytest.raises(ResourceError, match=r"larger than 40 keys and values: last\.yaml and"):
         parse("last.yaml", ("[" + "a, " * 30 + "a]\n").encode())
     assert len(held) == 4
+    del held
+    for number in range(9):
+        parse(f"{number}.yaml", b"a: [b, c, d, e, f]\n")  # what is let go does not count
 
 
 def test_an_image_that_is_pointed_at_is_found_once() -> None:

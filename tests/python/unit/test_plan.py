@@ -759,6 +759,16 @@ def test_what_was_rolled_back_from_is_not_passed_over() -> None:
     assert (plan.passed_over, plan.warnings) == ((), ())
 
 
+def test_what_ran_before_the_chosen_image_is_not_passed_over() -> None:
+    plan = by_state("~dev>dev@A", "dev@A>dev@B", "dev@B>dev@C").plan()
+    assert [(c.image.digest, c.verdict, c.reason) for c in plan.candidates] == [
+        (digest("B"), "chosen", None),
+        (digest("A"), "acceptable", None),
+        (None, "refused", "mutable-tag"),
+    ]
+    assert plan.passed_over == ()
+
+
 def test_a_digest_may_be_given_as_short_as_it_is_printed() -> None:
     world = by_state("main@A>main@B", "main@B>main@C")
     plan = world.plan(to=digest("A")[:19])

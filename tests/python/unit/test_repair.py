@@ -191,6 +191,9 @@ def test_a_rollback_that_came_by_a_squash_is_not_forgotten_with_the_file_that_wa
     squashed = [version(3, NEVER, b"{"), version(2, "Merge (#7)\n", HELD)]
     assert repaired([*squashed, version(1, told("deploy"), FIRST)]).state == HELD
     assert repaired(squashed).state == HELD
+    free = [version(2, "By hand\n", replace(HELD, hold=None)), version(1, told("rollback"), HELD)]
+    *_, warning = repaired([version(3, NEVER, b"{"), *free]).warnings
+    assert f"the hold since {HOLD.at} stands: nothing proves that it has ended" in warning
     reverted = [version(3, revert_of(2), FIRST), *squashed[1:], version(1, told("deploy"), FIRST)]
     assert repaired(reverted).state == FIRST
 

@@ -304,6 +304,10 @@ def test_a_field_with_a_digest_and_one_that_was_written_for_it_are_of_one_image(
     assert (read.image.canonical, read.digest_from) == (image("2").canonical, "state")
     other = replace(told, fields=(note_written(fields[0], "acme/cart:2", image("2@B")),))
     assert read_running(fields, other) is None, "written for another image"
+    bare = service_at_tip("acme/cart:2", template=TWO.replace("cart:2@", "cart@")).found.fields
+    read = read_running(bare, told)
+    assert read is not None
+    assert read.image.canonical == image("2").canonical, "with the tag that one of them has"
 
 
 def test_a_field_that_was_copied_is_of_the_image_of_its_text_whose_digest_is_not_known() -> None:
