@@ -67,7 +67,7 @@ class Listed:
     text: str
     line: int
     path: str | None
-    node: yaml.Node | None = field(default=None, repr=False, compare=False)
+    node: yaml.Node | None = None
 
     @property
     def is_inline(self) -> bool:

@@ -144,7 +144,7 @@ class _Scanner:
         return self._mark(max(self._column, 0))
 
     def _block(self) -> yaml.Node:
-        """Read a block collection."""
+        """Read a block collection, up to what stands in no column of it."""
         self._depth += 1
         if self._depth > _DEEPEST:
             raise _NotPlain
@@ -165,8 +165,6 @@ class _Scanner:
                 raise _NotPlain
             key = self._key(match)
             pairs.append((key, self._value(column, match.end(), may_be_level=True)))
-        if self._column > column:
-            raise _NotPlain
         return yaml.MappingNode(MAP, pairs, start, self._here(), flow_style=False)
 
     def _key(self, match: re.Match[str]) -> yaml.ScalarNode:
@@ -185,8 +183,6 @@ class _Scanner:
         items = []
         while self._column == column and self._is_item(column):
             items.append(self._value(column, column + 1, may_be_level=False))
-        if self._column > column:
-            raise _NotPlain
         return yaml.SequenceNode(SEQUENCE, items, start, self._here(), flow_style=False)
 
     def _value(self, column: int, at: int, *, may_be_level: bool) -> yaml.Node:

@@ -25,6 +25,7 @@ from gitops_rollback.model import LogEntry
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
 from unit.builders import (
+    DEPLOYMENT,
     NAME,
     PRESENT,
     URL,
@@ -291,6 +292,11 @@ def test_a_commit_that_was_reverted_by_hand_is_gone_back_already() -> None:
     assert found.code == "already"
     assert "2 was reverted by hand" in found.error.message
     assert "by joe, 2 → 1" in found.error.message
+    renamed = service_at_tip(str(image("1")), state("0>1"), DEPLOYMENT.replace("cart", "shop"))
+    log_of_shop = telling(NeedLog=log(revert_of(1), told("deploy", "shop")))
+    again = decided(Wish("rollback", PRESENT), renamed, log_of_shop)
+    assert isinstance(again, Refused)
+    assert again.error.message == found.error.message
     assert isinstance(decided(Wish("rollback", PRESENT, again=True), there, answer), Change)
 
 

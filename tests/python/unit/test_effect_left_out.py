@@ -119,6 +119,14 @@ LEFT_OUT = {
         },
         "'\\*.png' leaves apps/cart/logo.png",
     ),
+    "picture that a Secret is generated from": (
+        APPLIED
+        | {
+            "apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n"
+            "secretGenerator: [{name: logo, envs: [logo.png]}]\n"
+        },
+        "'\\*.png' leaves apps/cart/logo.png",
+    ),
     "pattern of the source": (with_spec("ignore: |\n  # all\n  /*\n  !/clusters"), r"yaml:9: spec"),
     "sparse checkout": (with_spec("sparseCheckout: [clusters]"), "sparseCheckout"),
     "another repository over it": (

@@ -652,7 +652,7 @@ REFUSED = {
     ),
     "traffic of Knative to a revision": (
         {"d.yaml": KNATIVE.replace("spec: {", "spec: {traffic: [{revisionName: cart-1}], ", 1)},
-        "names a revision, which keeps the image that it has",
+        "cart-1: its template, or its traffic, names a revision, which keeps the image that it has",
     ),
     "a schema that few releases of kustomize have": (
         {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gitops_rollback.effective.appliers import files_to_follow, folders_to_follow
@@ -190,6 +192,22 @@ def test_a_patch_is_for_the_object_that_it_names(patch: str, image: str, why: li
     images, said = overlaid("patches: [{path: p.yaml}]", p=f"{patch}\n")
     assert images == [image]
     assert [text[: len(one)] for text, one in zip(said, why, strict=True)] == why
+
+
+def test_an_entry_is_for_each_image_of_its_name_and_for_no_other() -> None:
+    three = [{"name": f"c{n}", "image": one} for n, one in enumerate(("a:1", "acme/cart:1", "b:1"))]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x"},
+        "spec": {"containers": three},
+    }
+    files = {
+        "base/kustomization.yaml": "resources: [pod.yaml]\n",
+        "base/pod.yaml": json.dumps({**pod, "spec": {"containers": three}}),
+        "overlay/kustomization.yaml": f"resources: [../base]\nimages: [{SIX}]\n",
+    }
+    assert [one.image for one in effect_of(files, OVERLAY).landed] == ["a:1", "acme/cart:6", "b:1"]
 
 
 def test_a_patch_may_be_for_what_a_generator_makes_and_for_nothing_else_that_is_not_there() -> None:

@@ -359,6 +359,14 @@ def test_text_that_only_image_fields_share_is_theirs_together() -> None:
     ]
 
 
+def test_values_that_an_alias_repeats_are_fields_once() -> None:
+    text = (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: cart}\nspec:\n"
+    )
+    values = "  values: {one: &a {image: {repository: acme/cart, tag: '1'}}, two: *a}\n"
+    assert [one.pointer for one in fields_of(text + values)] == ["/spec/values/one/image"]
+
+
 def test_an_alias_that_contains_itself_does_not_hang() -> None:
     with pytest.raises(ManifestError, match=r"a\.yaml contains itself"):
         fields_of("kind: List\nitems: &a [*a, {kind: Pod, spec: {containers: *a}}]\n")

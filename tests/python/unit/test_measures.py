@@ -114,6 +114,8 @@ def test_several_services_are_pooled() -> None:
     both = together([measured(*LEDGER), measured(deploy(1, "2.0"))])
     assert (both.deployments, both.failures) == (5, 2)
     assert both.to_json()["changeFailureRate"] == 0.4
+    more = together([measured(*LEDGER), *(measured(deploy(1, "2.0")) for _ in range(2))])
+    assert more.to_json()["changeFailureRate"] == 0.3333
 
 
 def document(*ones: Measures) -> dict[str, Any]:
