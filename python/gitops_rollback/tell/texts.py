@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.tell import changes, plans, stats, tools
+from gitops_rollback.tell import changes, plans, tools
 from gitops_rollback.tell.view import View, view_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _TEXTS: Mapping[str, tuple[Texts, Names]] = {
     "services": (tools.services, _each("services", "{service}")),
     "jobs": (tools.jobs, _each("jobs", "{job}")),
     "fields": (tools.fields, _each("fields", "{path}:{line}")),
-    "stats": (stats.stats, _each("services", "{service}")),
+    "stats": (tools.stats, _each("services", "{service}")),
 }
 
 
