@@ -22,7 +22,7 @@ from gitops_rollback.repo.first_fetch import (
     short_of,
 )
 from gitops_rollback.repo.location import without_user
-from gitops_rollback.repo.messages import explain_fetch, explain_local
+from gitops_rollback.repo.messages import UnknownCommitError, explain_fetch, explain_local
 from gitops_rollback.repo.objects import garbled, read_oid
 from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError, may_be_web
 from gitops_rollback.scratch import RUN, own_folder, sweep
@@ -215,8 +215,17 @@ class Copy:
         self.fetch(*only, *commits, is_tip=True, environment=told)
 
     def fetch_depth(self, branch: str, depth: int) -> None:
-        """Fetch the last `depth` commits of a branch."""
-        self.fetch(f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}")
+        """Fetch the last `depth` commits of a branch, as it is known here.
+
+        Of a commit the server need not tell its tips first, which is a request; one by protocol v0
+        may give out nothing but tips.
+        """
+        told = (f"--depth={depth}", "--no-write-fetch-head", REMOTE)
+        reference = f"refs/heads/{branch}"
+        try:
+            self.fetch(*told, self._tips.get(branch, reference))
+        except UnknownCommitError:
+            self.fetch(*told, reference)
 
     def fetch_whole(self) -> None:
         """Fetch the branches that are known here again, with every blob: no filter from now on.

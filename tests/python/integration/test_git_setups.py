@@ -64,6 +64,26 @@ def test_a_branch_that_was_set_back_meanwhile_does_not_get_back_what_was_dropped
     assert dropped not in shop.git("rev-list", "main")
 
 
+@pytest.mark.parametrize("kind", ["path", "http", "no filter", "version 0", "tips only"])
+@pytest.mark.parametrize("has_moved", [False, True])
+def test_the_commits_before_a_tip_are_fetched_whatever_the_server_gives_out(
+    shop: Shop,
+    kind: str,
+    has_moved: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    """They are asked for by the tip's id; a server of old gives out nothing but tips."""
+    shop.commit_many(3)
+    with (
+        served(shop, kind) as url,
+        Repository(url, dict(os.environ), Deadline(60)) as repository,
+    ):
+        tip = repository.open("main")
+        wanted = shop.git("log", "--format=%H", "main").split()
+        if has_moved:
+            shop.commit({"README.md": "meanwhile\n"})
+        assert [entry.commit for entry in repository.log(tip, 50)] == wanted
+
+
 def test_a_branch_that_moves_while_it_is_pushed_to_is_never_overwritten(shop: Shop) -> None:
     """The hook moves the branch after the server has said where it is, and before it takes ours."""
     shop.hook(
