@@ -56,9 +56,10 @@ def is_beside(path: str) -> bool:
 
 
 def is_of_chart(path: str) -> bool:
-    """Tell whether a file is one of those of a chart that are no YAML at all."""
+    """Tell whether a file is one of those of a chart that are no YAML, or of a helmfile."""
     *folders, name = path.split("/")
-    return (name.endswith(".tpl") and "templates" in folders) or name == _IGNORED
+    is_template = name.endswith(".tpl") and "templates" in folders
+    return is_template or name == _IGNORED or name.endswith((".yaml.gotmpl", ".yml.gotmpl"))
 
 
 @dataclass(frozen=True)

@@ -957,6 +957,17 @@ LATER = {
         {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n{{ end }}\n"},
         "f/helmfile.yaml:1: helmfile: it cannot be read, and may give the chart other values",
     ),
+    "a helmfile that is a template as a whole": (
+        {"f/helmfile.yaml.gotmpl": "releases:\n- chart: ../charts/cart\n{{ end }}\n"},
+        "f/helmfile.yaml.gotmpl:1: helmfile: it cannot be read",
+    ),
+    "a helmfile that is a template in parts": (
+        {"f/helmfile.yaml.gotmpl": (
+            "releases:\n- chart: ../charts/cart\n  values: [v.yaml.gotmpl]\n"
+         ),
+         "f/v.yaml.gotmpl": 'image: {tag: "{{ .Values.tag }}"}\n'},
+        "f/v.yaml.gotmpl:1: the values file f/v.yaml.gotmpl: it comes later and sets the same",
+    ),
     "a helmfile of templates": (
         {"f/helmfile.yaml": "releases:\n- chart: ../charts/cart\n  set: {{ .Values.x }}\n"},
         "f/helmfile.yaml:3: {{ .Values.x }}: it comes later and may set the same value",
