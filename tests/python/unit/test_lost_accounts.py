@@ -422,6 +422,13 @@ def test_the_file_of_a_hold_that_was_deleted_by_hand_holds(
     assert found.code == "held"
 
 
+@pytest.mark.parametrize("elsewhere", [frozenset(), frozenset({"staging"})], ids=["gone", "there"])
+def test_a_deleted_hold_of_another_environment_is_left_to_it(elsewhere: frozenset[str]) -> None:
+    gone = (removed_hold(found=replace(HERE_HELD, environment="staging")),)
+    change = changed(wish("release"), place(elsewhere=elsewhere), telling(NeedRemoved=gone))
+    assert change.ends == (() if elsewhere else ("held2",))
+
+
 def test_a_hold_that_this_tool_ended_is_over_whatever_an_older_file_names() -> None:
     """One name's file was deleted; the hold ended under the other name, whose file went later."""
     older = replace(ELSEWHERE, hold=LATER.hold)
