@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _COMMIT = regex(r"[0-9a-fA-F]{7,64}")  # a word, or a tree with changes in it, tells nothing
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20
+_TOO_LITTLE = 1.0  # seconds in which nothing more can be decided and pushed
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
 
 
@@ -127,10 +128,15 @@ class RegistryFacts:
             return Revision(problem=error.message)
 
     def digest(self, image: ImageReference, *, patient: bool) -> Digest:
-        """Ask for the digest a reference has now; only what cannot do without it waits."""
+        """Ask for the digest a reference has now; only what cannot do without it waits.
+
+        Raises what the registry's client raised where that took all the time of the run.
+        """
         try:
             return Digest(self._client(image.registry, patient=patient).digest_of(image))
         except GitopsRollbackError as error:
+            if patient and self._deadline.remaining < _TOO_LITTLE:
+                raise
             return Digest(None, error.with_traceback(None))  # which holds what was answered
 
     def tags(self, image: ImageReference, need: NeedTags) -> Tags:

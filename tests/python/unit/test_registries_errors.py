@@ -460,6 +460,15 @@ def test_what_is_only_checked_is_not_asked_for_where_the_time_of_the_run_is_up()
         assert "are used up" in facts.revision(CART).problem
 
 
+def test_a_registry_that_took_all_the_time_of_the_run_ends_it() -> None:
+    """To go by the tag alone would be no way out then."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        facts = RegistryFacts(Config(), {}, Deadline(0.3), hub_url=url, registry_url=url)
+        with pytest.raises(RegistryUnavailableError, match="no complete answer within"):
+            facts.digest(CART, patient=True)
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"tags":[' + b"{}," * 600_000 + b"{}]}", b'{"tags":[' + b"[" * 1_100_000],
