@@ -66,7 +66,7 @@ def refused(shop: Shop, arguments: tuple[str, ...], told: tuple[int, str, str]) 
         (200, {}, b'{"results": [{"name": "1.4', "no list of tags"),
         (200, {}, b'{"results": ' * 5000, "no list of tags"),
         (200, {}, b"\xff\xfe\x00", "no list of tags"),
-        (200, {}, b" " * 10_500_000, "larger than 10 MB"),
+        (200, {}, b" " * 3_200_000, "larger than 3 MB"),
     ],
 )
 def test_what_hub_may_answer_instead_of_tags(

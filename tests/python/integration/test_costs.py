@@ -329,7 +329,7 @@ def eight(workshop: Workshop) -> Shop:
     files = {_path(number): _manifest(number, "1.4.1") for number in range(8)}
     broken = {".gitops-rollback/default/s3.json": "{"}
     toml = {".gitops-rollback.toml": TOML}
-    return workshop.shop("eight", lambda shop: shop.open({**files, **broken, **toml}))
+    return workshop.shop("eight, one broken", lambda shop: shop.open({**files, **broken, **toml}))
 
 
 @pytest.mark.parametrize(
