@@ -119,6 +119,9 @@ def with_commits(
             merged.append(entry)
             continue
         above = [_unless_told(commit) for commit in rest[:place]]
+        if state and number == 0 and above:
+            alike = [one for one in rest if _is_same(one, entry) and not one.image.digest]
+            above[-1] = _after(above[-1], state, alike)
         if not (is_spine and (is_top or last_found >= 0)):
             is_later = last_found < 0 and merged and above
             if is_later and not agree(above[0].image, merged[0].image):
@@ -204,6 +207,18 @@ def _below(oldest: Event, commits: list[Event]) -> list[Event]:
         return []
     found = (i for i, commit in enumerate(commits) if agree(commit.image, before))
     return commits[next(found, len(commits)) :]
+
+
+def _after(event: Event, state: State, alike: Sequence[Event]) -> Event:
+    """Return what came after a state file's newest deed, with the digest that its text meant.
+
+    A commit without trailers (a squash) tells the text alone: a tag, where a service works with
+    tags. `alike` are the commits that left it: of two, one may have been made by hand.
+    """
+    is_its_text = bool(state.fields) and all("@" not in one.value for one in state.fields)
+    if len(alike) != 1 or not is_its_text:
+        return event
+    return replace(event, deed=replace(event.deed, from_image=state.deployed[0].image))
 
 
 def _joined(entry: Event, commit: Event) -> Event:

@@ -368,6 +368,8 @@ class Judge(RuleBasedStateMachine):
         base, folded = self.branch.commits[-count - 1], self.branch.commits[-count:]
         if not all(map(self.is_told_of, [base] * count, [base, *folded], folded)):
             return  # what somebody deletes and folds into what wrote it never was there
+        if self.writes_tags and any(one.message.startswith("Revert ") for one in folded):
+            return  # without its words it deletes by hand a file that tells what a tag meant
         for path, model in zip(self.paths, self.fields, strict=True):
             before = self.branch.commits[-count - 1].files.get(path)
             for commit in folded:

@@ -70,6 +70,29 @@ def test_the_state_file_is_replayed_as_a_stack(
     assert found.explains
 
 
+@pytest.mark.parametrize(
+    ("commits", "written", "expected"),
+    [
+        (("1", "~2", "~1", "2@B"), "acme/cart:1", ["1", "2"]),
+        (("1", "~2", "~1", "2@B"), f"acme/cart:1@{digest('1')}", ["1", "~1", "2"]),
+        (("1", "~2", "~1", "~2", "~1", "2@B"), "acme/cart:1", ["1", "~1", "2"]),
+    ],
+    ids=[
+        "a tag, as the service writes it",
+        "the tag alone by hand",
+        "either the deed's or by hand",
+    ],
+)
+def test_a_squash_leaves_what_the_deed_wrote(
+    commits: tuple[str, ...], written: str, expected: list[str]
+) -> None:
+    """Its commit tells no more than the text; what that was written for, the state file does."""
+    [field] = service_at_tip("acme/cart:1").found.fields
+    told = replace(state("~2<1"), fields=(note_written(field, written, image("1")),))
+    found = build_timeline(image("2@B"), told, None, history(*commits), is_explained=False)
+    assert stack(found) == expected
+
+
 def test_commits_above_what_the_state_file_left_there_are_no_edits() -> None:
     """A file was moved, and back: between the two its path tells of nothing."""
     commits = history("1@A", "~1")
