@@ -183,7 +183,9 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
     conditions = conditions_of(found)
     spec, status = mapping(found, "spec"), mapping(found, "status")
     helm = kind == "HelmRelease"
+    reconciling = conditions.get("Reconciling", Condition())
     ready = conditions.get("Ready", Condition())
+    ready = ready if helm else _not_before(ready, reconciling)
     generation = number(found, "metadata", "generation")
     own = text(found, "metadata", "namespace")
     return Reconciler(
@@ -200,7 +202,7 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         attempted=commit_of(text(status, "lastAttemptedRevision")),
         applied=commit_of(text(status, "lastAppliedRevision")),
         ready=ready,
-        reconciling=conditions.get("Reconciling", Condition()),
+        reconciling=reconciling,
         remediated=conditions.get("Remediated", Condition()),
         released=conditions.get("Released", Condition()),
         handled=text(status, "lastHandledReconcileAt"),
@@ -219,6 +221,18 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         is_leaving=bool(text(found, "metadata", "deletionTimestamp")),
         **(_of_release(spec, status, conditions) if helm else _of_kustomization(spec)),
     )
+
+
+def _not_before(ready: Condition, reconciling: Condition) -> Condition:
+    """Return whether a Kustomization is ready as far as that is of what it is at.
+
+    It says first that this is not known. Where its cache was behind, that changes nothing for it,
+    and the end of what it did before stands beside the revision it is at, till it is done with that
+    (seen with kustomize-controller v1.9: a failed health check of the image before).
+    """
+    if reconciling.status != "True" or reconciling.reason != "Progressing":
+        return ready
+    return replace(ready, status="Unknown", reason=reconciling.reason, message="")
 
 
 def _inventoried(entry: str) -> Name | None:

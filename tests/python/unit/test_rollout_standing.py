@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.standing import Standing
 
 OTHER = "d" * 40
+RUNNING = "Running health checks for revision main@sha1:{} with a timeout of 30s"
 UNHEALTHY = "health check failed after 4s: timeout waiting for: [Deployment/shop/cart status: 'x']"
 
 
@@ -230,6 +231,30 @@ def test_a_health_check_that_no_pod_explains_is_named_by_its_object() -> None:
     )  # fmt: skip
     assert failure.serving
     assert failure.patience == 10.0  # what is only late comes all the same
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("Progressing", None), ("ProgressingWithRetry", "health")]
+)
+def test_the_end_of_the_check_before_is_none_of_the_one_that_runs(
+    reason: str, expected: str | None
+) -> None:
+    """Flux leaves it beside the new revision where its own cache was behind."""
+
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        objects["Deployment/cart"]["status"]["availableReplicas"] = 0
+        failing(objects, "HealthCheckFailed", UNHEALTHY)
+        said = {
+            "type": "Reconciling",
+            "status": "True",
+            "reason": reason,
+            "message": RUNNING.format(ended()[0].commit),
+        }
+        objects["Kustomization/apps"]["status"]["conditions"].append(said)
+
+    standing = stand(change)
+    assert standing.state is State.ROLLING
+    assert (standing.suspicion and standing.suspicion.code) == expected
 
 
 def test_a_workload_that_stands_in_git_and_is_not_there_is_never_ready() -> None:
