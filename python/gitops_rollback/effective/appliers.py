@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
-from gitops_rollback.effective.raw import is_chart_file
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.templates import OF_CHART
 from gitops_rollback.effective.tree import TreeError, entries, find, same, without
@@ -22,6 +21,7 @@ from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
 from gitops_rollback.manifest.document import items_of, line_of, lookup, text_of
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, LEAVES_ALONE, flux_kustomization
+from gitops_rollback.manifest.helm import is_chart_file
 from gitops_rollback.manifest.kustomize import candidates, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, objects_of
 

@@ -25,7 +25,7 @@ from gitops_rollback.manifest.argo import (
     override_of,
 )
 from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
-from gitops_rollback.manifest.helm import is_of_image
+from gitops_rollback.manifest.helm import CHART_FILE, is_of_image
 from gitops_rollback.manifest.kustomize import Addition, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
 
@@ -308,7 +308,7 @@ class _Chart:
         """The folder of the chart in this repository; None for one that is elsewhere."""
         folder = folder_of(text_of(lookup(self.source, "path")) or "?")
         is_ours = self.pointing.whose is not Whose.ANOTHERS
-        is_chart = is_ours and self.parsed(posixpath.join(folder, "Chart.yaml")) is not None
+        is_chart = is_ours and self.parsed(posixpath.join(folder, CHART_FILE)) is not None
         return folder if is_chart else None
 
     def _of_files(self, helm: yaml.Node | None) -> Layers:

@@ -27,6 +27,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
+from gitops_rollback.manifest.helm import CHART_FILE
 from gitops_rollback.manifest.kustomize import read_patches
 from gitops_rollback.manifest.objects import folder_of
 
@@ -156,7 +157,7 @@ def _chart_files(
     """Return the folder of a chart in this repository, its value files, and doubts about these."""
     source = lookup(chart, "sourceRef")
     folder = folder_of(text_of(lookup(chart, "chart")) or "?")
-    chart_file = posixpath.join(folder, "Chart.yaml")
+    chart_file = posixpath.join(folder, CHART_FILE)
     is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
     if not is_git or parsed(chart_file) is None:
         return None, (), ()

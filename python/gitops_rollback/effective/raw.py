@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.stacks import gives_values, is_helmfile
 from gitops_rollback.late import regex
+from gitops_rollback.manifest.helm import is_chart_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CHART = "Chart.yaml"
 _CARVEL = regex(rb"^[ \t]*#@|^apiVersion:[ \t]*kbld\.k14s\.io/", re.MULTILINE)
 _SIGNS_OF_CARVEL = (b"#@", b"kbld.k14s.io/")
 
@@ -88,11 +88,6 @@ class Raw(dict[str, bytes]):
             return False
         is_helms = is_helmfile(path, data) == is_helmfile(path, was)
         return is_helms and _is_of_carvel(data) == _is_of_carvel(was)
-
-
-def is_chart_file(path: str) -> bool:
-    """Tell whether a file says that its folder is a chart."""
-    return posixpath.basename(path) == CHART
 
 
 def _is_of_carvel(data: bytes) -> bool:

@@ -45,6 +45,7 @@ from gitops_rollback.manifest.argo import folders_of, is_application, override_o
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import flux_kustomization
+from gitops_rollback.manifest.helm import CHART_FILE
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
@@ -168,7 +169,7 @@ class Roots:
 
     def is_chart(self, folder: str) -> bool:
         """Tell whether a folder is a Helm chart."""
-        return posixpath.join(folder, "Chart.yaml") in self._tree.raw
+        return posixpath.join(folder, CHART_FILE) in self._tree.raw
 
     def unmet_entries(self) -> list[ImageEntry]:
         """Return the `spec.images` of Flux Kustomizations whose folder is not among the files."""

@@ -19,7 +19,13 @@ from gitops_rollback.effective.tree import entries, find, is_null, mapping, with
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
-from gitops_rollback.manifest.helm import NAME_KEYS, is_of_image, is_values_file
+from gitops_rollback.manifest.helm import (
+    CHART_FILE,
+    NAME_KEYS,
+    is_chart_file,
+    is_of_image,
+    is_values_file,
+)
 from gitops_rollback.manifest.objects import folder_of, objects_of
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.objects import ManifestObject
 
 _OWN = "values.yaml"
+_FLEET = "fleet.yaml"
 _NO_HASH = "disableNameSuffixHash"
 _FOLLOW = (
     "let the release follow it by a `nameReference` of `configurations`, or set "
@@ -40,7 +47,8 @@ _FOLLOW = (
 
 def gives_values(path: str, data: bytes) -> bool:
     """Tell cheaply whether a file may say which values a chart gets, though it names no image."""
-    return posixpath.basename(path) in ("Chart.yaml", "fleet.yaml") or is_helmfile(path, data)
+    is_given = is_chart_file(path) or posixpath.basename(path) == _FLEET
+    return is_given or is_helmfile(path, data)
 
 
 def is_helmfile(path: str, data: bytes) -> bool:
@@ -110,7 +118,7 @@ def stacks_of(
     for file in files:
         beside.setdefault(posixpath.dirname(file.path), []).append(file)
     names = (posixpath.split(file.path) for file in files)
-    charts = [folder for folder, name in names if name == "Chart.yaml"]
+    charts = [folder for folder, name in names if name == CHART_FILE]
     parents = parents_of(charts, parsed)
     takers = _takers(files) if parents else {}
     for folder in charts:
@@ -176,7 +184,7 @@ def declared_of(
     chart: str, parsed: Callable[[str], ParsedFile | None]
 ) -> Iterator[tuple[str, yaml.Node]]:
     """Yield what a chart says of the charts that it takes, with the file that says it."""
-    for path in (posixpath.join(chart, name) for name in ("Chart.yaml", "requirements.yaml")):
+    for path in (posixpath.join(chart, name) for name in (CHART_FILE, "requirements.yaml")):
         yield from ((path, one) for one in items_of(lookup(root_of(parsed(path)), "dependencies")))
 
 
@@ -427,7 +435,7 @@ def _of_fleet(
     file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a `fleet.yaml` (fleet.rancher.io, ref-fleet-yaml)."""
-    if posixpath.basename(file.path) != "fleet.yaml":
+    if posixpath.basename(file.path) != _FLEET:
         return
     chart = text_of(find(root, "helm", "chart")) or "."
     layers = _of_chart(posixpath.dirname(file.path), chart, parsed)

@@ -17,7 +17,7 @@ import yaml
 from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.raw import CHART, Raw
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import (
     ANY_NAME,
@@ -30,7 +30,7 @@ from gitops_rollback.effective.template_texts import (
 from gitops_rollback.effective.tree import find, with_path
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
-from gitops_rollback.manifest.helm import TAG_KEYS
+from gitops_rollback.manifest.helm import CHART_FILE, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
 from gitops_rollback.manifest.patterns import go_glob
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _NOTES = "NOTES.txt"
 _OWN_WORDS = regex(r"\btpl\b")
 _IGNORED = ".helmignore"
-_FILES = (CHART, "values.yaml")
+_FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.image_field import ImageField, Place, Scalar
 
+CHART_FILE = "Chart.yaml"  # which makes its folder a chart
 NO_NAME = Problem(
     "the image's name is the chart's:", "say it as `image` of the service in the configuration"
 )
@@ -55,6 +56,11 @@ _NAMES_BY_THEMSELVES = (
 NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
 _IMAGE_TAGS = ("imageTag", "image_tag")
 TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
+
+
+def is_chart_file(path: str) -> bool:
+    """Tell whether a file says that its folder is a chart."""
+    return posixpath.basename(path) == CHART_FILE
 
 
 def is_values_file(path: str) -> bool:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.left_out import is_ignore_file
-from gitops_rollback.effective.raw import Raw, is_chart_file
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
@@ -27,6 +27,7 @@ from gitops_rollback.manifest.document import (
     parse_once,
 )
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.helm import is_chart_file
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 from gitops_rollback.model import is_name
 
