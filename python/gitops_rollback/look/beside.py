@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.fields import likeness_of
 from gitops_rollback.look.environment_files import read_files
-from gitops_rollback.repo.repository import LAST_LOOK
+from gitops_rollback.repo.repository import LAST_LOOK, MOST_MOVES
 from gitops_rollback.services import inventory
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.fields import Likeness
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-
-_MOST_MOVES = 5  # of a file, that are followed
 
 
 def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
@@ -41,7 +39,7 @@ def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
 def _names(repository: Repository, tip: Tip, path: str, like: Likeness) -> Iterator[str]:
     """Yield the path of a field's file, and those that it had before, the newest first."""
     yield path
-    for _ in range(_MOST_MOVES):
+    for _ in range(MOST_MOVES):
         commit = repository.added(tip, path, LAST_LOOK)
         if commit is None:
             return

@@ -23,7 +23,7 @@ from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.model import Request
 from gitops_rollback.repo.objects import Tip
-from gitops_rollback.repo.repository import FIRST_LOOK, LAST_LOOK
+from gitops_rollback.repo.repository import FIRST_LOOK, LAST_LOOK, MOST_MOVES
 from gitops_rollback.services.config import Config
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (FIRST_LOOK, LAST_LOOK)
 _MOST_STEPS = 3  # to an earlier image, that are held against what took effect
-_MOST_MOVES = 5  # of a file, that are followed
 _MOST_REMOVED = 50  # files that a commit takes away, and that are looked at
 
 
@@ -163,7 +162,7 @@ class _Past:
     def before_moves(self, at: ServiceAtTip, trail: _Trail, is_enough: IsEnough) -> Entries:
         """Go on below the commits that gave the file its name, where it had another one before."""
         entries = trail.entries
-        for _ in range(_MOST_MOVES):
+        for _ in range(MOST_MOVES):
             if not entries or entries[-1].is_oldest or is_enough(entries):
                 break
             commit, wanted = entries[-1].commit, trail.field

@@ -43,6 +43,7 @@ __all__ = ["PushLostError", "Repository"]
 
 FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at first
 LAST_LOOK = 1000  # and at most
+MOST_MOVES = 5  # of a file, that are followed back
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
 _MOST_REMEMBERED = 16_000_000  # bytes of blobs
