@@ -339,14 +339,17 @@ def _pin(wish: Wish, facts: Facts, image: ImageReference) -> tuple[str, tuple[st
     """Return what is to be written of an image, its tag or its digest; and what is told of that.
 
     Where tags alone are written, and the registry says that this one has another digest than the
-    one that was named, the tag would bring another image.
+    one that was named, the tag would bring another image. Where nobody says, that is told.
     """
     pin = facts.settings.pin
     is_named = wish.image is not None and wish.image.digest is not None
     if pin != "tag" or not is_named or image.tag is None:
         return pin, ()
     check = facts.ask(NeedCheck(image))
-    if check.status != "there" or check.has_tag:
+    if check.status != "there":
+        told = f"{image.label}: that its tag is {image.short_digest} is not verified"
+        return pin, (f"{facts.title}: {told}: {check.message}; the tag alone is written",)
+    if check.has_tag:
         return pin, ()
     told = f"{image.label} is another image at the registry by now: its digest is written, too"
     return "digest", (f"{facts.title}: {told}",)

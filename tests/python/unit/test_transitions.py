@@ -257,6 +257,11 @@ def test_a_tag_is_written_alone_unless_it_means_another_image(check: Check, writ
         "cart production: 3 is another image at the registry by now: its digest is written, too"
     ]
     assert [w for w in change.warnings if "by now" in w] == (told if written else [])
+    unsure = (
+        "cart production: 3: that its tag is sha256:424242424242 is not verified: nobody answers; "
+        "the tag alone is written"
+    )
+    assert (unsure in change.warnings) == (check.status == "unknown")
     untagged = replace(wish, image=image("3@B").with_version(None, digest("B")))
     edits = changed(untagged, found, telling(NeedCheck=check)).edits
     assert [edit.value for edit in edits] == [f"acme/cart@{digest('B')}"]
