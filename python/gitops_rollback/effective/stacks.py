@@ -16,7 +16,7 @@ import yaml
 from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import (
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+# The keys that every helmfile with a release has, also where they are quoted.
+_HELMFILES = [(key, regex(rb"\b%s[\"']?[ \t]*:" % key)) for key in (b"releases", b"chart")]
 _OWN = "values.yaml"
 _FLEET = "fleet.yaml"
 _NO_HASH = "disableNameSuffixHash"
@@ -54,7 +56,7 @@ def gives_values(path: str, data: bytes) -> bool:
 def is_helmfile(path: str, data: bytes) -> bool:
     """Tell cheaply whether a file may be a helmfile."""
     is_template = "templates" in path.split("/")
-    return b"releases:" in data and b"chart:" in data and not is_template
+    return not is_template and all(key in data and sign.search(data) for key, sign in _HELMFILES)
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,9 @@ OVERLAY = {
 VALUES = {"v.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
 OF_CHART = "helmCharts:\n- {name: cart, repo: 'https://charts.acme.com', valuesFile: v.yaml%s}\n"
 HELMFILE = "releases:\n- name: cart\n  values:\n  - image: {repository: acme/cart, tag: '1'}\n"
+QUOTED = """\
+{"releases": [{"chart": "./charts/cart", "values": ["production.yaml"]}]}
+"""
 FLEET = "helm:\n  values: {image: {repository: acme/cart, tag: '1'}}\ntargetCustomizations:\n"
 GENERATED = {
     "apps/kustomization.yaml": (
@@ -879,6 +882,10 @@ REFUSED = {
     "a single value of a helmfile": (
         {"helmfile.yaml": HELMFILE + "  set: [{name: image.tag, value: '2'}]\n"},
         "set: it comes later",
+    ),
+    "a file of a helmfile, whose keys are quoted, over the values of the chart": (
+        CHART_VALUES | {"helmfile.yaml": QUOTED, "production.yaml": "image: {tag: '2'}\n"},
+        "production.yaml: it comes later and sets the same value",
     ),
     "a file of a helmfile that is not read": (
         {"helmfile.yaml": HELMFILE + "  - '{{ .Environment.Name }}.yaml'\n"},
