@@ -19,7 +19,9 @@ from gitops_rollback.manifest.helm import is_chart_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CARVEL = regex(rb"^[ \t]*#@|^apiVersion:[ \t]*kbld\.k14s\.io/", re.MULTILINE)
+_CARVEL = regex(
+    rb"^[ \t]*#@|^\{?[ \t]*[\"']?apiVersion[\"']?[ \t]*:[ \t]*[\"']?kbld\.k14s\.io/", re.MULTILINE
+)
 _SIGNS_OF_CARVEL = (b"#@", b"kbld.k14s.io/")
 
 
