@@ -26,6 +26,7 @@ from gitops_rollback.repo.process import Git
 from gitops_rollback.services import inventory
 from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
 from integration.test_keep import JOB, Pipeline, jenkins
+from integration.test_overlays import FLUX
 from servers.git_http import GitHttpServer
 from standin import RegistryStandIn
 
@@ -252,16 +253,7 @@ def test_the_definitions_of_kinds_are_never_parsed(shop: Shop) -> None:
         shop.ok("plan", "--service", "cart")
 
 
-APPLIED = """\
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata: {name: apps, namespace: flux-system}
-spec:
-  path: ./apps
-  sourceRef: {kind: GitRepository, name: flux-system}
-  postBuild:
-    substitute:
-"""
+APPLIED = f"{FLUX}  postBuild:\n    substitute:\n"
 WIDE = '[defaults]\nmanifests = ["fleet/*/{service}/*.yaml"]\n'
 
 

@@ -23,6 +23,13 @@ DEPLOY = ("--service", "cart", "--image", "acme/cart:1.5.0@sha256:" + "5" * 64)
 FILES = {"apps/cart/deployment.yaml": b"kind: Deployment\n"}
 
 
+SERVERS = ("path", "http", "no filter", "version 0", "tips only")
+
+
+def opened(url: str) -> Repository:
+    return Repository(url, dict(os.environ), Deadline(60))
+
+
 @contextmanager
 def served(shop: Shop, kind: str) -> Iterator[str]:
     """Serve the shop in one of the ways in which servers differ; yield its URL."""
@@ -36,7 +43,7 @@ def served(shop: Shop, kind: str) -> Iterator[str]:
         yield f"{server.url}/manifests.git"
 
 
-@pytest.mark.parametrize("kind", ["path", "http", "no filter", "version 0", "tips only"])
+@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("has_history", [False, True])
 def test_a_branch_that_was_set_back_meanwhile_does_not_get_back_what_was_dropped(
     shop: Shop,
@@ -46,10 +53,7 @@ def test_a_branch_that_was_set_back_meanwhile_does_not_get_back_what_was_dropped
     shop.commit({"README.md": "dropped later\n"})
     dropped = shop.tip()
     before = shop.git("rev-parse", "main~1").strip()
-    with (
-        served(shop, kind) as url,
-        Repository(url, dict(os.environ), Deadline(60)) as repository,
-    ):
+    with served(shop, kind) as url, opened(url) as repository:
         tip = repository.open("main")
         if has_history:
             repository.history(tip, "README.md", 50)
@@ -64,7 +68,7 @@ def test_a_branch_that_was_set_back_meanwhile_does_not_get_back_what_was_dropped
     assert dropped not in shop.git("rev-list", "main")
 
 
-@pytest.mark.parametrize("kind", ["path", "http", "no filter", "version 0", "tips only"])
+@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("has_moved", [False, True])
 def test_the_commits_before_a_tip_are_fetched_whatever_the_server_gives_out(
     shop: Shop,
@@ -73,10 +77,7 @@ def test_the_commits_before_a_tip_are_fetched_whatever_the_server_gives_out(
 ) -> None:
     """They are asked for by the tip's id; a server of old gives out nothing but tips."""
     shop.commit_many(3)
-    with (
-        served(shop, kind) as url,
-        Repository(url, dict(os.environ), Deadline(60)) as repository,
-    ):
+    with served(shop, kind) as url, opened(url) as repository:
         tip = repository.open("main")
         wanted = shop.git("log", "--format=%H", "main").split()
         if has_moved:
@@ -97,7 +98,7 @@ def test_a_branch_that_moves_while_it_is_pushed_to_is_never_overwritten(shop: Sh
 
 
 def test_a_branch_that_is_made_meanwhile_is_not_overwritten(shop: Shop) -> None:
-    with Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository:
+    with opened(str(shop.bare)) as repository:
         tip = repository.open("main")
         commit = repository.write(tip, FILES, "a commit\n")
         shop.git("branch", "other", "main")
@@ -192,7 +193,7 @@ def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: 
 
 def test_a_branch_in_the_way_is_one_clear_error_at_once(shop: Shop) -> None:
     shop.git("branch", "gitops-rollback", "main")
-    with Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository:
+    with opened(str(shop.bare)) as repository:
         tip = repository.open("main")
         commit = repository.write(tip, FILES, "a commit\n")
         with pytest.raises(Exception, match="has a branch refs/heads/gitops-rollback"):
@@ -235,7 +236,7 @@ def test_a_work_tree_of_another_user_is_told_with_what_git_says_of_it(shop: Shop
 def test_a_tag_is_no_branch(shop: Shop) -> None:
     shop.git("tag", "v1", "main")
     with (
-        Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository,
+        opened(str(shop.bare)) as repository,
         pytest.raises(RepositoryError, match="has no branch 'v1'") as caught,
     ):
         repository.open("v1")
