@@ -11,7 +11,7 @@ from gitops_rollback import __version__
 TYPE_CHECKING = False  # what typing's stands for, without the import: it is a third of `--version`
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from gitops_rollback.errors import GitopsRollbackError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # is short and keeps what it has read: of proving 2,000 files two fifths of the CPU went into that.
 _SELDOM = (200_000, 50, 50)
 _AT_ONCE = 0.01  # seconds: after what now runs has come to its end
+_AGAIN = "run the same command again: it is safe"
 # Each is a module of `commands`, imported only when it is asked for.
 COMMANDS = {
     "record": "archive the image and the manifests that are about to be replaced",
@@ -115,7 +116,7 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     )
     from gitops_rollback.tell.output import Output  # noqa: PLC0415 - the same
 
-    _catch_signals()
+    has_heard = _catch_signals()
     meant = Meant(Output())
     try:
         meant.output = _output_of(arguments, environment)
@@ -126,16 +127,14 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         what = "before anything was pushed: the branch is as it was"
         if _split(arguments)[1] == "wait":  # which pushes nothing: a change was pushed before it
             what = "while waiting: what was pushed stays pushed, whether anybody looks or not"
-        return _fail(
-            InterruptedRunError(f"interrupted {what}", "run the same command again: it is safe"),
-            meant.output,
-        )
+        return _fail(InterruptedRunError(f"interrupted {what}", _AGAIN), meant.output)
     except (OutOfTime, MemoryError) as error:
         return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
-        if isinstance(error, OSError) and _is_of_machine(error):
-            return _fail(_resource(error), meant.output)
-        return _fail_with_bug(error, meant.output)
+        if has_heard():  # of what a signal raises, C code can make an error of its own
+            what = "interrupted; what was pushed before, if anything, is told above"
+            return _fail(InterruptedRunError(what, _AGAIN), meant.output)
+        return _fail(_unexpected(error), meant.output)
 
 
 def _tell_build(command: str, code: int) -> None:
@@ -251,18 +250,18 @@ def _fail(error: GitopsRollbackError, output: Output) -> int:
     return error.exit_code
 
 
-def _fail_with_bug(error: Exception, output: Output) -> int:
+def _unexpected(error: Exception) -> GitopsRollbackError:
+    """Return what is told of an error that nobody foresaw: the machine's affair, else a bug."""
+    if isinstance(error, OSError) and _is_of_machine(error):
+        return _resource(error)
     import traceback  # noqa: PLC0415 - only for bugs
 
     from gitops_rollback.errors import BugError  # noqa: PLC0415 - the same
 
     sys.stderr.write("".join(traceback.format_exception(error)))
-    return _fail(
-        BugError(
-            f"gitops-rollback {__version__} has a bug: {type(error).__name__}: {error}",
-            "please report it with the lines above",
-        ),
-        output,
+    return BugError(
+        f"gitops-rollback {__version__} has a bug: {type(error).__name__}: {error}",
+        "please report it with the lines above",
     )
 
 
@@ -333,7 +332,8 @@ def _log(*, everything: bool) -> None:
     log.setLevel(logging.DEBUG if everything else logging.WARNING)
 
 
-def _catch_signals() -> None:
+def _catch_signals() -> Callable[[], bool]:
+    """Let a signal end the run wherever it arrives; return what tells whether one did."""
     import signal  # noqa: PLC0415 - not for --version
 
     from gitops_rollback import alarm  # noqa: PLC0415 - the same
@@ -343,7 +343,10 @@ def _catch_signals() -> None:
     is_heard = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     ends = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if is_heard else []))
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    heard: list[int] = []
+
+    def interrupt(received: int, _frame: FrameType | None) -> None:
+        heard.append(received)
         for number in ends:
             signal.signal(number, signal.SIG_IGN)
         raise Interrupted
@@ -364,3 +367,4 @@ def _catch_signals() -> None:
     for number in ends:
         signal.signal(number, interrupt)
     sys.unraisablehook = raise_again
+    return lambda: bool(heard)
