@@ -16,7 +16,7 @@ from gitops_rollback.effective.argo import changes_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.templates import OF_CHART
-from gitops_rollback.effective.tree import TreeError, entries, find, same, without
+from gitops_rollback.effective.tree import TreeError, entries, find, same, with_entry, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
 from gitops_rollback.manifest.document import items_of, line_of, lookup, text_of
@@ -52,6 +52,7 @@ LEFT_ALONE = {
 # Places of an object that hold an image, in words of JSON pointers and of jq.
 _OVER_IMAGE = regex(r"(?:/(?:spec|jobTemplate|template|containers|initContainers|image|\d+|\*))*/?")
 _OVER_IMAGE_BY_JQ = regex(r"image|ontainers|^\.(?:spec)?(?:\.template)?(?:\.spec)?$")
+_TAKE_OUT = f"take it out, {ACCEPT}"
 _NOT_FILLED = f"{KUSTOMIZE_GROUP}/substitute"
 
 
@@ -106,32 +107,28 @@ def _applier(raw: FluxKustomization, node: yaml.Node | None, file: ParsedFile) -
     if node is None or spec is None or same(spec, raw.spec):
         return Applier(raw)
     # What stands in another file is read as a text alone: images and variables are not.
-    bare = node
-    for key in ("images", "postBuild"):
-        bare = _with_spec(bare, without(lookup(bare, "spec") or spec, key))
+    bare = with_entry(node, "spec", without(without(spec, "images"), "postBuild"))
     flux = flux_kustomization(ManifestObject(file, 0, "", bare, "Kustomization"))
     assert flux is not None  # noqa: S101 - it was made of one, and is of that kind
     added = replace(flux.added, line=raw.line, entries=raw.added.entries)
-    flux = replace(flux, added=added, definitions=raw.definitions, sources=raw.sources)
-    changed = [
-        Unknown(
-            raw.file_path,
-            raw.line,
-            f"{key} of Flux Kustomization {raw.name}",
-            "an overlay or another Kustomization changes them, which is not followed",
-            f"write them in {raw.file_path}, {ACCEPT}",
+    flux = replace(
+        flux, line=raw.line, added=added, definitions=raw.definitions, sources=raw.sources
+    )
+    of_images, of_variables = (
+        ()
+        if same(lookup(spec, key), lookup(raw.spec, key))
+        else (
+            Unknown(
+                raw.file_path,
+                raw.line,
+                f"{key} of Flux Kustomization {raw.name}",
+                "an overlay or another Kustomization changes them, which is not followed",
+                f"write them in {raw.file_path}, {ACCEPT}",
+            ),
         )
         for key in ("images", "postBuild")
-        if not same(lookup(spec, key), lookup(raw.spec, key))
-    ]
-    of_images = tuple(one for one in changed if one.construct.startswith("images"))
-    rest = tuple(one for one in changed if one not in of_images)
-    return Applier(replace(flux, line=raw.line), of_images, rest)
-
-
-def _with_spec(node: yaml.Node, spec: yaml.Node) -> yaml.Node:
-    pairs = [(k, spec if text_of(k) == "spec" else v) for k, v in node.value]
-    return type(node)(node.tag, pairs, node.start_mark, node.end_mark)
+    )
+    return Applier(flux, of_images, of_variables)
 
 
 def reach_of_path(flux: FluxKustomization) -> Reach | None:
@@ -179,7 +176,7 @@ def reaches_of_set(item: ManifestObject) -> Iterator[Reach]:
             continue
         unknown = Unknown(
             item.file.path,
-            source.start_mark.line + 1,
+            line_of(source),
             f"ApplicationSet {item.name}",
             f"it sets {', '.join(said)} by a template, which is not followed",
             f"set the image in the folder that it applies alone, {ACCEPT}",
@@ -198,8 +195,9 @@ def reaches_of(item: ManifestObject, sources: Sources) -> Iterator[Reach]:
         if path is None or sources.of_url(url, "").whose is Whose.ANOTHERS:
             continue
         for node, why in (*whys, *own):
-            line, title = node.start_mark.line + 1, f"Application {item.name}"
-            yield Reach(_pattern(path.strip("/")), Unknown(item.file.path, line, title, why, LOOK))
+            title = f"Application {item.name}"
+            doubt = Unknown(item.file.path, line_of(node), title, why, LOOK)
+            yield Reach(_pattern(path.strip("/")), doubt)
 
 
 def _not_as_it_is(item: ManifestObject) -> Iterator[tuple[yaml.Node, str]]:
@@ -254,14 +252,12 @@ def left_alone(resource: Resource) -> Unknown | None:
     None where it is applied, and stays as it is.
     """
     for node, why in _set_by_others(resource):
-        line = node.start_mark.line + 1
         title = f"{resource.identity.kind} {resource.identity.name}"
-        return Unknown(resource.path, line, title, why, f"take it out, {ACCEPT}")
+        return Unknown(resource.path, line_of(node), title, why, _TAKE_OUT)
     for key, (who, values) in LEFT_ALONE.items():
         for node in _notes(resource, key, *values):
             why = f"{who} leaves the object alone ({text_of(node)})"
-            line = node.start_mark.line + 1
-            return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
+            return Unknown(resource.path, line_of(node), key, why, _TAKE_OUT)
     return None
 
 
@@ -305,7 +301,7 @@ def pinned_revision(resource: Resource) -> Unknown | None:
     why = "its template, or its traffic, names a revision, which keeps the image that it has"
     hint = f"let the traffic follow the latest revision, without a name, {ACCEPT}"
     named = text_of(node) or text_of(lookup(node, "revisionName")) or "traffic"
-    return Unknown(resource.path, node.start_mark.line + 1, named, why, hint)
+    return Unknown(resource.path, line_of(node), named, why, hint)
 
 
 def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterator[Unknown]:
@@ -320,8 +316,7 @@ def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterat
             text = (text_of(path) or "").rstrip("/")
             if f"{pointer}/".startswith(f"{text}/") or text.startswith(f"{pointer}/"):
                 why = f"Flux applies no change of {text or 'it'}"
-                line = path.start_mark.line + 1
-                yield Unknown(flux.file_path, line, "spec.ignore", why, f"take it out, {ACCEPT}")
+                yield Unknown(flux.file_path, line_of(path), "spec.ignore", why, _TAKE_OUT)
 
 
 def paused(resource: Resource) -> Unknown | None:
@@ -360,9 +355,8 @@ def rolled_out_by_hand(resource: Resource) -> tuple[str, ...]:
 def not_filled(resource: Resource) -> Unknown | None:
     """Return that Flux fills no variable of an object; None where it does."""
     for node in _notes(resource, _NOT_FILLED, "disabled"):
-        line = node.start_mark.line + 1
         why = "its variables stay as they are written"
-        return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {ACCEPT}")
+        return Unknown(resource.path, line_of(node), _NOT_FILLED, why, _TAKE_OUT)
     return None
 
 

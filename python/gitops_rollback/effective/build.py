@@ -28,14 +28,8 @@ from gitops_rollback.effective.images import (
     no_text,
     places_of,
     put,
-    renewed,
 )
-from gitops_rollback.effective.objects import (
-    ACCEPT,
-    LOOK,
-    Resource,
-    Unknown,
-)
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
     passed_on,
@@ -43,24 +37,26 @@ from gitops_rollback.effective.replace import (
     read_variables,
     replaced,
 )
-from gitops_rollback.effective.tree import (
-    TreeError,
-    entries,
-    find,
-    with_path,
-)
+from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
 from gitops_rollback.effective.work import Loose, Renewed, Work
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup, parse_once, text_of
+from gitops_rollback.manifest.document import (
+    items_of,
+    line_of,
+    lookup,
+    parse_once,
+    root_of,
+    text_of,
+)
 from gitops_rollback.manifest.entries import read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside, merged_entries
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.raw import Raw
     from gitops_rollback.manifest.document import ParsedFile
@@ -209,7 +205,7 @@ class Builder:
     ) -> None:
         """Note that an object is there already: kustomize takes none twice (resmap, Append)."""
         for one in new:
-            key = _registered(one)
+            key = one.identity.key
             if one.identity.name and key in work.there:
                 title = f"{one.identity.kind} {one.identity.name}"
                 why = f"{title} is there already: the build fails"
@@ -222,7 +218,7 @@ class Builder:
         """Read `configurations`: they say where images stand in further kinds."""
         for listed in kustomization.configurations:
             file = self.parsed(listed.path) if listed.path else None
-            root = file.trees[0] if file is not None and file.trees else None
+            root = root_of(file)
             if root is None:
                 why = "it cannot be read"
                 work.failures.append(
@@ -237,12 +233,12 @@ class Builder:
     def _specify(self, key: str, spec: yaml.Node, path: str, work: Work) -> None:
         found = _spec(spec)
         if found is None:
-            work.doubt(Unknown(path, spec.start_mark.line + 1, key, _NO_PATH, LOOK))
+            work.doubt(Unknown(path, line_of(spec), key, _NO_PATH, LOOK))
         elif key == "images":
             work.specs.append(found)
         elif found.path[-1] in LAST_STEPS:
             why = f"it lets {key} write to {'/'.join(found.path)}"
-            work.doubt(Unknown(path, spec.start_mark.line + 1, key, why, LOOK))
+            work.doubt(Unknown(path, line_of(spec), key, why, LOOK))
 
     def _generate(self, kustomization: Kustomization, work: Work) -> None:
         path = kustomization.path
@@ -278,16 +274,17 @@ class Builder:
             built = self.of_folder(listed.path or "")
             found = (*built.resources, *self.hidden_objects(built.hidden))
             work.paths += [*built.paths, *built.hidden]
-        elif listed.path and (file := self.parsed(listed.path)) is not None:
-            found = tuple(Resource(o.node, o.file.path, o.document) for o in objects_of(file))
+        elif listed.path and self.parsed(listed.path) is not None:
+            found = self.hidden_objects((listed.path,))
             work.paths.append(listed.path)
         else:
             found = ()
         if not found:
             yield None, doubt
         for item in found:
-            kind = item.identity.kind
-            place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, LOOK)
+            place = replace(
+                doubt, path=item.path, line=line_of(item.node), construct=item.identity.kind
+            )
             yield item, doubt if listed.is_inline else place
 
     def hidden_objects(self, paths: Iterable[str]) -> tuple[Resource, ...]:
@@ -314,9 +311,9 @@ class Builder:
         custom = find(root, "openapi", "path") is not None
         version = find(root, "openapi", "version")
         if version is not None and text_of(version) != _SCHEMA:
-            path, line = kustomization.path, version.start_mark.line + 1
+            path, hint = kustomization.path, f"take it out, {ACCEPT}"
             why = f"releases of kustomize differ in which they have; most have {_SCHEMA} alone"
-            work.failures.append(Unknown(path, line, "openapi", why, f"take it out, {ACCEPT}"))
+            work.failures.append(Unknown(path, line_of(version), "openapi", why, hint))
         for patch in kustomization.patches:
             self.patcher.apply(patch, work, custom_schema=custom)
         _rename(kustomization, work)
@@ -333,13 +330,10 @@ class Builder:
 
     def _label(self, root: yaml.Node | None, work: Work) -> None:
         """Set labels and annotations: selectors of later patches go by them."""
-        pairs = [("labels", find(label, "pairs")) for label in items_of(lookup(root, "labels"))]
-        pairs += [
-            ("labels", lookup(root, "commonLabels")),
-            ("annotations", lookup(root, "commonAnnotations")),
-        ]
-        for where, values in pairs:
-            self._set_metadata(where, values, work)
+        for label in items_of(lookup(root, "labels")):
+            self._set_metadata("labels", lookup(label, "pairs"), work)
+        self._set_metadata("labels", lookup(root, "commonLabels"), work)
+        self._set_metadata("annotations", lookup(root, "commonAnnotations"), work)
 
     def _set_metadata(self, where: str, values: yaml.Node | None, work: Work) -> None:
         wanted = entries(values)
@@ -354,14 +348,13 @@ class Builder:
 
         work.change(marked)
 
-    def _set_image(self, entry: ImageEntry, work: Work, specs: Iterable[FieldSpec]) -> None:
+    def _set_image(self, entry: ImageEntry, work: Work, specs: Sequence[FieldSpec]) -> None:
         """Apply an `images:` entry; one that met nothing may decide what is not known."""
         met = False
-        specs = tuple(specs)
         for index, resource in enumerate(work.resources):
             odd = no_text(resource.node, specs)
             if odd is not None:
-                why = f"the image in {resource.path}:{odd.start_mark.line + 1} is no text: it fails"
+                why = f"the image in {resource.path}:{line_of(odd)} is no text: it fails"
                 place = entry.field
                 work.failures.append(
                     Unknown(place.path, place.scalar.line, f"images: {entry.name}", why, LOOK)
@@ -373,35 +366,31 @@ class Builder:
             work.loose.append(Loose(entry.field, tuple(work.unread)))
 
     def _with_image(
-        self, resource: Resource, entry: ImageEntry, specs: tuple[FieldSpec, ...]
+        self, resource: Resource, entry: ImageEntry, specs: Sequence[FieldSpec]
     ) -> Resource:
-        node, over = resource.node, dict(resource.over)
+        node, of = resource.node, entry.field
+        title = f"images: {entry.name}"
         for place in places_of(node, specs):
             text = str(place.node.value)
             try:
                 if not is_for(entry.name, text):
                     continue
             except DoubtfulEntryError as error:
-                field_ = entry.field
-                line = field_.scalar.line
-                doubt = Unknown(field_.path, line, f"images: {entry.name}", str(error), LOOK)
-                return resource.doubted(doubt)
-            new = renewed(place, changed_text(entry, text, place.times))
+                return resource.doubted(Unknown(of.path, of.scalar.line, title, str(error), LOOK))
+            new = text_node(changed_text(entry, text, place.times), place.node)
             problem = EDITABLE
             if not entry.sets_version and entry.suffix:
-                problem = Problem(f"the tagSuffix in {entry.field.place} changes its tag")
+                problem = Problem(f"the tagSuffix in {of.place} changes its tag")
             decides = entry if entry.sets_version else None
             self.renewed[id(new)] = Renewed(new, place.node, decides, problem)
             node = put(node, place.path, new)
         if node is resource.node:
             return resource
-        made = replace(resource.with_node(node, entry.field.path), over=over)
+        made = resource.with_node(node, of.path)
         if not entry.doubt:
             return made
-        of = entry.field
         hint = f"write newName and newTag both in the Flux Kustomization's entry, {ACCEPT}"
-        name = f"images: {entry.name}"
-        return made.doubted(Unknown(of.path, of.scalar.line, name, entry.doubt, hint))
+        return made.doubted(Unknown(of.path, of.scalar.line, title, entry.doubt, hint))
 
     def _replace(self, replacements: yaml.Node | None, path: str, work: Work) -> None:
         """Apply replacements, written in place or in files."""
@@ -412,13 +401,14 @@ class Builder:
             if written is not None:
                 folder = path.rpartition("/")[0]
                 file = self.parsed(inside(folder, written) or "")
-                node = file.trees[0] if file is not None and file.trees else None
+                node = root_of(file)
                 where = file.path if file is not None else path
                 work.paths.append(where)
             several = items_of(node) if isinstance(node, yaml.SequenceNode) else [node]
             for one in several:
-                line = one.start_mark.line + 1 if one is not None else item.start_mark.line + 1
-                doubt = Unknown(where, line, "replacement", "it cannot be read", LOOK)
+                doubt = Unknown(
+                    where, line_of(one or item), "replacement", "it cannot be read", LOOK
+                )
                 self._replace_one(one, doubt, work)
 
     def _replace_one(self, node: yaml.Node | None, doubt: Unknown, work: Work) -> None:
@@ -483,15 +473,12 @@ class Builder:
         self, item: Resource, specs: list[FieldSpec], doubt: Unknown, work: Work
     ) -> None:
         file = self._in_place.get(id(item.node)) or self._files.get(item.path)
-        tag = lookup(item.node, "imageTag")
-        roots = file.trees if file is not None else ()
-        is_own = any(one is item.node for one in roots)  # no overlay changed it
-        if file is None or not is_own or (not item.path and file.host is None):
-            work.doubt(doubt)
-            return
-        place = Place(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
-        entry = read_entry(place, tag)
-        if entry is None:
+        entry = None
+        # One that an overlay changed stands in no file.
+        if file is not None and item.node in file.trees and (item.path or file.host is not None):
+            place = Place(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
+            entry = read_entry(place, lookup(item.node, "imageTag"))
+        if file is None or entry is None:
             work.doubt(doubt)
             return
         if file.host is not None:
@@ -523,12 +510,6 @@ def _rename(by: Kustomization | Addition, work: Work) -> None:
                 .renamed(suffix=by.suffix)
             )
         )
-
-
-def _registered(resource: Resource) -> tuple[str, ...]:
-    """Return what tells an object from all others to kustomize (resid, Equals)."""
-    one = resource.identity
-    return (one.group, one.version, one.kind, one.effective_namespace, one.name)
 
 
 def names_values(configuration: yaml.Node | None) -> bool:

@@ -292,48 +292,32 @@ def _of_reached(
 ) -> list[Finding]:
     unknowns = dict.fromkeys((*one.unknowns, *(now.unknowns if now else ())))
     recipe = one.recipe if unknowns and (now is None or now.recipe) else None
+    unproven = f"the image of {one.title} is not proven"
     found = [
-        Finding(
-            UNKNOWN,
-            f"the image of {one.title} is not proven: {unknown.text}",
-            unknown.hint,
-            paths,
-            recipe,
-        )
+        Finding(UNKNOWN, f"{unproven}: {unknown.text}", unknown.hint, paths, recipe)
         for unknown in unknowns
     ]
     warnings = dict.fromkeys((*one.warnings, *(now.warnings if now else ())))
     found += [Finding(WARNING, f"{one.title}: {warning}") for warning in warnings]
     if now is None:
-        found.append(
-            Finding(
-                OTHER,
-                f"after the edit {one.title} would be gone",
-                "look at what the overlays make of it",
-                paths,
-                recipe,
-            )
-        )
+        message = f"after the edit {one.title} would be gone"
+        hint = "look at what the overlays make of it"
     elif not _is(now, image):
-        found.append(
-            Finding(
-                OTHER,
-                f"after the edit {now.image} would take effect in {one.title}, not "
-                f"{image.canonical}: {now.decider[0]} decides it",
-                f"set the image in {now.decider[0]} instead, or take it out there",
-                paths,
-                recipe,
-            )
+        by = now.decider[0]
+        message = (
+            f"after the edit {now.image} would take effect in {one.title}, not "
+            f"{image.canonical}: {by} decides it"
         )
-    return found
+        hint = f"set the image in {by} instead, or take it out there"
+    else:
+        return found
+    return [*found, Finding(OTHER, message, hint, paths, recipe)]
 
 
 def _is(now: Landed, image: ImageReference) -> bool:
     """Tell whether an image is the one that was meant; of one without a name, by its version."""
-    names = (
-        (now.name or image.name, now.other_name) if now.other_name else (now.name or image.name,)
-    )
-    found = (find_image(name + now.version) for name in names)
+    names = (now.name or image.name, now.other_name)
+    found = (find_image(name + now.version) for name in names if name)
     return any(one is not None and may_be(one, image) for one in found)
 
 

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.grammar import (
-    HELM_RELEASE,
-    POST_RENDERER,
-    Touch,
-    odd_fields,
-)
+from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_fields
 from gitops_rollback.effective.left_out import doubts_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose
@@ -25,7 +20,15 @@ from gitops_rollback.effective.tree import entries, find, is_null, mapping, with
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.blocks import block_of
-from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
+from gitops_rollback.manifest.document import (
+    items_of,
+    line_of,
+    lookup,
+    parse,
+    root_of,
+    text_of,
+    walk,
+)
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.helm import CHART_FILE
 from gitops_rollback.manifest.kustomize import read_patches
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
-
-__all__ = ["Layers", "Touch", "is_release", "layers_of", "merged"]
 
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
@@ -93,9 +94,9 @@ def layers_of(
     values: yaml.Node | None = None
     paths = []
     for path in files:
-        file = parsed(path)
-        if file is not None and file.trees and file.trees[0] is not None:
-            values = merged(values, file.trees[0])
+        root = root_of(parsed(path))
+        if root is not None:
+            values = merged(values, root)
             paths.append(path)
     embedded: dict[int, Embedded] = {}
     unread = []
@@ -127,8 +128,8 @@ def _doubts(resource: Resource, spec: yaml.Node | None) -> Iterator[Unknown]:
     suspend = lookup(spec, "suspend")
     if suspend is not None and text_of(suspend) == "true":
         why = "the release is suspended: nothing is applied until somebody resumes it"
-        line = suspend.start_mark.line + 1
-        yield Unknown(resource.path, line, "suspend", why, f"take it out, {ACCEPT}")
+        hint = f"take it out, {ACCEPT}"
+        yield Unknown(resource.path, line_of(suspend), "suspend", why, hint)
     yield from _post_rendered(resource, spec)
 
 
@@ -170,7 +171,7 @@ def _chart_files(
     files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
     if not files:
         files = [posixpath.join(folder, "values.yaml")]
-    line = (chart.start_mark.line if chart is not None else 0) + 1
+    line = line_of(chart) if chart is not None else 1
     doubts = [doubt for one in pointing.sources for doubt in doubts_of(one)]
     left = (sources.left_out(path, pointing.sources) for path in (chart_file, *files))
     doubts += [one for one in left if one is not None]
@@ -194,10 +195,9 @@ def _gone(
         return
     for path in files:
         if parsed(path) is None:
-            line = listed.start_mark.line + 1
             why = "it is not there, or cannot be read"
             hint = f"take it out, or set ignoreMissingValuesFiles, {ACCEPT}"
-            yield Unknown(resource.path, line, f"valuesFiles {path}", why, hint)
+            yield Unknown(resource.path, line_of(listed), f"valuesFiles {path}", why, hint)
 
 
 def doubts_of_template(
@@ -267,10 +267,8 @@ def _layer(
             return doubt
         taken.append(one.path)
         if source.target:
-            steps = tuple(source.target.split("."))
-            return with_path(None, steps, value)
-        place = f"{one.path}:{value.start_mark.line + 1}"
-        title = f"a text of ConfigMap {source.name} ({place})"
+            return with_path(None, tuple(source.target.split(".")), value)
+        title = f"a text of ConfigMap {source.name} ({one.path}:{line_of(value)})"
         layer = embedded_in(one, value, title, parsed, embedded)
         return layer if layer is not None or not str(value.value).strip() else doubt
     return None if source.optional and source.kind == "ConfigMap" else doubt
@@ -296,7 +294,7 @@ def embedded_in(
         return None
     identity = resource.first
     one = Embedded(title, identity.kind, identity.name, block)
-    root = block.trees[0] if block.trees else None
+    root = root_of(block)
     embedded.update({id(node): one for node in walk(root)})
     return root
 

@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.tree import (
-    entries,
-    is_null,
-    mapping,
-    sequence,
-    text_node,
-)
+from gitops_rollback.effective.tree import entries, find, is_null, mapping, sequence
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
@@ -31,7 +25,7 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 
 _LISTS = ("containers", "initContainers")
-_PODS: tuple[Path, ...] = (("spec",), ("spec", "template", "spec"))
+_PODS: tuple[tuple[str, ...], ...] = (("spec",), ("spec", "template", "spec"))
 # What may follow the name: kustomize up to 5.7 takes no digest but sha256, later ones do.
 _VERSION = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
 _LATER = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?")
@@ -69,10 +63,8 @@ class Place:
 
 def places_of(node: yaml.Node, specs: Iterable[FieldSpec] = ()) -> tuple[Place, ...]:
     """Return the places of an object that an `images:` entry reaches."""
-    if text_of(lookup(node, "kind")) == "CustomResourceDefinition":
-        return ()
     found: dict[Path, Place] = {}
-    for path, image in (*_anywhere(node, ()), *_of_pods(node), *_of_specs(node, specs)):
+    for path, image in _reached(node, specs):
         if isinstance(image, yaml.ScalarNode) and not is_null(image):
             times = found[path].times + 1 if path in found else 1
             found[path] = Place(path, image, times)
@@ -84,10 +76,19 @@ def no_text(node: yaml.Node, specs: Iterable[FieldSpec] = ()) -> yaml.Node | Non
 
     It is a mapping in resources of some operators (`image: {repository: …, tag: …}`).
     """
-    if text_of(lookup(node, "kind")) == "CustomResourceDefinition":
-        return None
-    every = (one for _path, one in (*_anywhere(node, ()), *_of_pods(node), *_of_specs(node, specs)))
+    every = (one for _path, one in _reached(node, specs))
     return next((one for one in every if one and not isinstance(one, yaml.ScalarNode)), None)
+
+
+def _reached(
+    node: yaml.Node, specs: Iterable[FieldSpec]
+) -> Iterator[tuple[Path, yaml.Node | None]]:
+    if text_of(lookup(node, "kind")) != "CustomResourceDefinition":
+        yield from _anywhere(node, ())
+        yield from _of_pods(node)
+        for spec in specs:
+            if spec.is_for(node):
+                yield from _at(node, spec.path, ())
 
 
 def _anywhere(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node | None]]:
@@ -107,23 +108,13 @@ def _anywhere(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node | N
 
 def _of_pods(node: yaml.Node) -> Iterator[tuple[Path, yaml.Node | None]]:
     for pod_path in _PODS:
-        pod: yaml.Node | None = node
-        for key in pod_path:
-            pod = lookup(pod, str(key))
+        pod = find(node, *pod_path)
         for key in _LISTS:
             for index, item in enumerate(items_of(lookup(pod, key))):
                 yield (*pod_path, key, index, "image"), lookup(item, "image")
         for index, item in enumerate(items_of(lookup(pod, "volumes"))):
-            image = lookup(lookup(item, "image"), "reference")
+            image = find(item, "image", "reference")
             yield (*pod_path, "volumes", index, "image", "reference"), image
-
-
-def _of_specs(
-    node: yaml.Node, specs: Iterable[FieldSpec]
-) -> Iterator[tuple[Path, yaml.Node | None]]:
-    for spec in specs:
-        if spec.is_for(node):
-            yield from _at(node, spec.path, ())
 
 
 def _at(
@@ -198,8 +189,3 @@ def changed_text(entry: ImageEntry, text: str, times: int = 1) -> str:
         tag, digest = tag + entry.suffix * times, ""
     name = entry.new_name or name
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
-
-
-def renewed(place: Place, text: str) -> yaml.ScalarNode:
-    """Return a scalar with an image's new text, at the place of the old one."""
-    return text_node(text, place.node)

@@ -22,7 +22,15 @@ from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
-from gitops_rollback.manifest.document import items_of, lookup, scalars_of, text_of, values_of
+from gitops_rollback.manifest.document import (
+    items_of,
+    line_of,
+    lookup,
+    root_of,
+    scalars_of,
+    text_of,
+    values_of,
+)
 from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, values_fields
@@ -413,7 +421,7 @@ class Lander:
             problem = Problem(f"the digest in {place}:{digest.scalar.line} counts")
         name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
         same = base.form == HELM and set(parts) <= set(base.parts) | set(field.parts)
-        pointer = base.pointer if base.form == HELM else _above(base.pointer)
+        pointer = base.pointer if base.form == HELM else base.pointer.rpartition("/")[0]
         return replace(
             base,
             kind=base.kind if same else field.kind,
@@ -456,7 +464,7 @@ class Lander:
     def _placeless(self, resource: Resource, node: yaml.ScalarNode) -> ImageField:
         scalar = Scalar(
             value=str(node.value),
-            line=node.start_mark.line + 1,
+            line=line_of(node),
             column=node.start_mark.column + 1,
             start=node.start_mark.index,
             end=node.start_mark.index,
@@ -477,10 +485,9 @@ class Lander:
 
     def _scalar(self, resource: Resource, paths: tuple[str, ...], node: yaml.ScalarNode) -> Scalar:
         """Return a scalar of values as it stands in its file, wherever that is."""
-        for field in (self._sources.get(id(node)),):
-            for part in field.parts if field is not None else ():
-                if part.scalar.node is node:
-                    return part.scalar
+        field = self._sources.get(id(node))
+        if field is not None:
+            return next(part.scalar for part in field.parts if part.scalar.node is node)
         place = self._place_of(resource, node, paths)
         if place is not None:
             return read_scalar(place[0], node)
@@ -528,9 +535,8 @@ class Lander:
                 continue
             self._known_inline.add(id(one.block))
             place = Place(one.block, 0, one.kind, one.name)
-            root = one.block.trees[0] if one.block.trees else None
-            fields = (in_host(f, one.block.host) for f in values_fields(place, root))
-            self._know(fields)
+            fields = values_fields(place, root_of(one.block))
+            self._know(in_host(field, one.block.host) for field in fields)
 
 
 def _texts_of(file: ParsedFile) -> Iterator[ImageField]:
@@ -589,7 +595,3 @@ def _inlined(field: ImageField, inline: Inline) -> ImageField:
     first = parts[0].scalar
     pointer = f"inline:{first.line}:{first.column}"
     return replace(field, path=inline.path, parts=parts, pointer=pointer, problem=INLINE_PROBLEM)
-
-
-def _above(pointer: str) -> str:
-    return pointer.rpartition("/")[0]

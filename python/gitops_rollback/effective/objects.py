@@ -84,11 +84,10 @@ class Identity:
             return ""
         return self.namespace or "default"
 
-    def is_same(self, other: Identity) -> bool:
-        """Tell whether both are the same object's: group, version, kind, namespace and name."""
-        mine = (self.group, self.version, self.kind, self.name, self.effective_namespace)
-        theirs = (other.group, other.version, other.kind, other.name, other.effective_namespace)
-        return mine == theirs
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells an object from all others to kustomize (resid, Equals)."""
+        return (self.group, self.version, self.kind, self.effective_namespace, self.name)
 
 
 def identity_of(node: yaml.Node | None) -> Identity:
@@ -133,7 +132,7 @@ class Resource:
 
     def has_been(self, identity: Identity) -> bool:
         """Tell whether the object has, or ever had, an identity."""
-        return any(one.is_same(identity) for one in (*self.earlier, self.identity))
+        return any(one.key == identity.key for one in (*self.earlier, self.identity))
 
     def doubted(self, *unknowns: Unknown) -> Resource:
         """Return the object with more that is not known of it."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
+# What a patch changes only where an option of it says so.
+_CHANGES = {"allowNameChange": ("metadata", "name"), "allowKindChange": ("kind",)}
 # The last steps to an image, or a part of one.
 LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
 
@@ -98,8 +100,7 @@ class Patcher:
             if fits:
                 self._merge(index, root, doubt, patch, file, work)
         if work.unread and not any(chosen):
-            fields = self._fields_of(file, root)
-            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+            self._loosen(file, root, work)
 
     def _roots(self, patch: Patch) -> tuple[ParsedFile, list[yaml.Node]]:
         """Return a patch's documents, and the file they stand in; inline ones are parsed."""
@@ -162,15 +163,16 @@ class Patcher:
         elif found:
             self._merge(found[0], root, doubt, patch, file, work)
         elif work.unread:
-            fields = self._fields_of(file, root)
-            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+            self._loosen(file, root, work)
         elif not self._may_hide(wanted.name, work.hidden):
             why = f"there is no {name} of that version and namespace to patch: the build fails"
             work.failures.append(replace(doubt, why=why))
 
-    def _fields_of(self, file: ParsedFile, root: yaml.Node) -> list[ImageField]:
+    def _loosen(self, file: ParsedFile, root: yaml.Node, work: Work) -> None:
+        """Note a patch that met no object: it may be for one that is not known."""
         inside_root = {id(node) for node in walk(root)}
-        return [f for f in self._find(file) if id(f.scalar.node) in inside_root]
+        fields = (f for f in self._find(file) if id(f.scalar.node) in inside_root)
+        work.loose += [Loose(one, tuple(work.unread)) for one in fields]
 
     def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
         """Tell whether an object of a name can be in files that were not looked at."""
@@ -196,19 +198,13 @@ class Patcher:
             work.resources[index] = replace(resource, node=_nothing(resource.node))
             return
         new = self._patched(resource, node, file)
-        names = text_of(lookup(patch.options, "allowNameChange")) == "true"
-        kinds = text_of(lookup(patch.options, "allowKindChange")) == "true"
-        if names or kinds:
-            was = resource.identity
-            to = identity_of(root)
-            if names and to.name:
-                name = find(root, "metadata", "name")
-                new = replace(new, node=with_path(new.node, ("metadata", "name"), name or root))
-            if kinds and to.kind:
-                new = replace(
-                    new, node=with_path(new.node, ("kind",), lookup(root, "kind") or root)
-                )
-            new = replace(new, earlier=(*new.earlier, was))
+        for option, keys in _CHANGES.items():
+            value = find(root, *keys)
+            is_allowed = text_of(lookup(patch.options, option)) == "true"
+            if is_allowed and value is not None and text_of(value):
+                new = replace(new, node=with_path(new.node, keys, value))
+        if new.identity != resource.identity:
+            new = replace(new, earlier=(*new.earlier, resource.identity))
         work.resources[index] = new
 
     def _patched(self, resource: Resource, node: yaml.Node, file: ParsedFile) -> Resource:

@@ -128,13 +128,11 @@ def read_variables(root: yaml.Node | None, by: str) -> Iterator[Variable]:
 def read_replacements(node: yaml.Node) -> Replacement:
     """Read a replacement; raise `TreeError` for what it says beyond what is followed."""
     source = lookup(node, "source")
-    known = {"source", "targets"}
-    if entries(node).keys() - known or source is None:
+    if entries(node).keys() - {"source", "targets"} or source is None:
         raise TreeError("it has no source that is followed")
     options = lookup(source, "options")
-    fields = _texts(source, ("fieldPath", "options"))
     return Replacement(
-        source=fields,
+        source=_texts(source, "fieldPath", "options"),
         path=_steps(text_of(lookup(source, "fieldPath")) or "metadata.name"),
         delimiter=text_of(lookup(options, "delimiter")) or "",
         index=_number(lookup(options, "index")),
@@ -234,8 +232,8 @@ def _target(node: yaml.Node) -> Target:
     if text_of(lookup(options, "encoding")):
         raise TreeError("its encoding is not followed")
     return Target(
-        select=_texts(lookup(node, "select"), ()),
-        reject=tuple(_texts(one, ()) for one in items_of(lookup(node, "reject"))),
+        select=_texts(lookup(node, "select")),
+        reject=tuple(map(_texts, items_of(lookup(node, "reject")))),
         paths=tuple(_steps(text_of(path) or "") for path in items_of(lookup(node, "fieldPaths"))),
         delimiter=text_of(lookup(options, "delimiter")) or "",
         index=_number(lookup(options, "index")),
@@ -243,7 +241,7 @@ def _target(node: yaml.Node) -> Target:
     )
 
 
-def _texts(node: yaml.Node | None, but: tuple[str, ...]) -> dict[str, str]:
+def _texts(node: yaml.Node | None, *but: str) -> dict[str, str]:
     found = {key: text_of(value) or "" for key, value in entries(node).items() if key not in but}
     odd = found.keys() - {"group", "version", "kind", "name", "namespace"}
     if odd:
@@ -264,10 +262,7 @@ def _fits(resource: Resource, wanted: dict[str, str]) -> bool:
 
 def _has(identity: Identity, wanted: dict[str, str]) -> bool:
     found = {**vars(identity), "namespace": identity.namespace or "default"}
-    return all(
-        not text or found[key] == text or (key == "namespace" and found[key] == (text or "default"))
-        for key, text in wanted.items()
-    )
+    return all(not text or found[key] == text for key, text in wanted.items())
 
 
 def _at(

@@ -277,9 +277,8 @@ class _Resolver:
         exact = [one for one in named if one[0].namespace == (flux.namespace or None)]
         open_ = [one for one in named if one[0].namespace is None or not flux.namespace]
         every = [values for _item, values in exact or open_]
-        return {key: one for values in reversed(every) for key, one in values.items()} or (
-            None if not every else {}
-        )
+        merged = {key: one for values in reversed(every) for key, one in values.items()}
+        return merged if every else None
 
     @cached_property
     def _data(self) -> list[tuple[ManifestObject, dict[str, Definition]]]:
@@ -291,7 +290,11 @@ class _Resolver:
         )
         secrets = (item for file in unparsed if file is not None for item in objects_of(file))
         return [
-            (item, definitions(item, item.find("data"), "/data") | _strings_of(item))
+            (
+                item,
+                definitions(item, item.find("data"), "/data")
+                | definitions(item, item.find("stringData"), "/stringData"),
+            )
             for item in (*self._roots.objects, *secrets)
             if item.kind in ("ConfigMap", "Secret")
         ]
@@ -412,10 +415,6 @@ def _if_any(unknown: Unknown | None) -> tuple[Unknown, ...]:
 def _is_below(folder: PurePosixPath, other: str) -> bool:
     above = PurePosixPath(other)  # an empty one is the root, as `.` is
     return folder != above and folder.is_relative_to(above)
-
-
-def _strings_of(item: ManifestObject) -> dict[str, Definition]:
-    return definitions(item, item.find("stringData"), "/stringData")
 
 
 def _may_define(source: Source, name: str, flux: FluxKustomization) -> Unknown:
