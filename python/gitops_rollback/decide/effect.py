@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, Rendered, ServiceAtTip
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.effective.effect import Effect
-    from gitops_rollback.effective.recipe import Recipe
+    from gitops_rollback.effective.proof import Recipe
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit

@@ -25,7 +25,7 @@ from gitops_rollback.services.ownership import disagreement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.effective.recipe import Recipe
+    from gitops_rollback.effective.proof import Recipe
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry

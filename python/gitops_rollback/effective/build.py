@@ -29,7 +29,7 @@ from gitops_rollback.effective.images import (
     places_of,
     put,
 )
-from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Loose, Renewed, Resource, Unknown, Work
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
     passed_on,
@@ -38,7 +38,6 @@ from gitops_rollback.effective.replace import (
     replaced,
 )
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
-from gitops_rollback.effective.work import Loose, Renewed, Work
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.objects import Unknown
-    from gitops_rollback.effective.recipe import Recipe
+    from gitops_rollback.effective.proof import Recipe
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import FieldKey
 

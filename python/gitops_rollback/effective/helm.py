@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_fields
-from gitops_rollback.effective.left_out import doubts_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
-from gitops_rollback.effective.sources import Whose
+from gitops_rollback.effective.sources import Whose, doubts_of
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.build import Builder
     from gitops_rollback.effective.helm import Embedded, Layers
-    from gitops_rollback.effective.work import Inline
+    from gitops_rollback.effective.objects import Inline
     from gitops_rollback.manifest.document import ParsedFile
 
 INLINE_PROBLEM = Problem(

@@ -11,10 +11,28 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
-from gitops_rollback.effective.objects import LOOK, Resource, Unknown, identity_of, read_selector
-from gitops_rollback.effective.tree import TreeError, entries, find, is_null, with_path, without
-from gitops_rollback.effective.work import Inline, Loose, Renewed, Work
+from gitops_rollback.effective.objects import (
+    LOOK,
+    Inline,
+    Loose,
+    Renewed,
+    Resource,
+    Unknown,
+    Work,
+    identity_of,
+    read_selector,
+)
+from gitops_rollback.effective.tree import (
+    TreeError,
+    apply_operations,
+    entries,
+    find,
+    is_null,
+    operations,
+    strategic_merge,
+    with_path,
+    without,
+)
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of

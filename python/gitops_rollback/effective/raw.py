@@ -11,7 +11,6 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.stacks import gives_values, is_helmfile
 from gitops_rollback.late import regex
 from gitops_rollback.manifest.helm import is_chart_file
@@ -19,10 +18,16 @@ from gitops_rollback.manifest.helm import is_chart_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+IGNORE_FILE = ".sourceignore"  # a list of what Flux leaves out
 _CARVEL = regex(
     rb"^[ \t]*#@|^\{?[ \t]*[\"']?apiVersion[\"']?[ \t]*:[ \t]*[\"']?kbld\.k14s\.io/", re.MULTILINE
 )
 _SIGNS_OF_CARVEL = (b"#@", b"kbld.k14s.io/")
+
+
+def is_ignore_file(path: str) -> bool:
+    """Tell whether a file is a list of what Flux leaves out."""
+    return posixpath.basename(path) == IGNORE_FILE
 
 
 class Raw(dict[str, bytes]):

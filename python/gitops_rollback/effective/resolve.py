@@ -25,7 +25,7 @@ from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.effect import Beside, Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing, begin
-from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, Work
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import (
     Layer,
@@ -35,7 +35,6 @@ from gitops_rollback.effective.stacks import (
 )
 from gitops_rollback.effective.tree import find
 from gitops_rollback.effective.variables import Variables, filled, substitute, variable_names
-from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import scalars_of, text_of
 from gitops_rollback.manifest.flux import definitions
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     import yaml
 
     from gitops_rollback.effective.objects import Identity, Resource
-    from gitops_rollback.effective.recipe import Recipe
+    from gitops_rollback.effective.proof import Recipe
     from gitops_rollback.manifest.flux import Definition, FluxKustomization, Source
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.manifest.kustomize import Kustomization

@@ -26,20 +26,20 @@ from gitops_rollback.effective.build import Builder
 from gitops_rollback.effective.effect import Idle
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.helm import doubts_of_template, is_release
-from gitops_rollback.effective.left_out import doubts_of, warnings_of
-from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
-from gitops_rollback.effective.recipe import Recipe
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown, Work
+from gitops_rollback.effective.proof import Recipe
 from gitops_rollback.effective.sources import (
     SYSTEM,
     Home,
     Pointing,
     Whose,
     applies,
+    doubts_of,
     is_system,
     read_sources_of,
+    warnings_of,
 )
 from gitops_rollback.effective.tree import same
-from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of

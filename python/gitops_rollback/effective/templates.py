@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.helm import merged
-from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.raw import Raw
+from gitops_rollback.effective.raw import Raw, is_ignore_file
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import (
     ANY_NAME,

@@ -1,7 +1,11 @@
-"""Trees of YAML nodes that are changed by making new ones: what is shared stays as it was. Pure.
+"""Trees of YAML nodes, and patches of them, which make new trees: what is shared stays. Pure.
 
 A scalar keeps its identity through overlays and patches, so that at the end it is known which
-place of which file an image comes from.
+place of which file an image comes from. Strategic merge as in kustomize (kyaml/yaml/merge2,
+kyaml/yaml/walk): mappings are merged, null removes, lists are replaced but for those that the
+Kubernetes schema merges by a key; what a patch adds to these stands before what was there. JSON
+patches (RFC 6902) as in evanphx/json-patch, which kustomize uses. Both raise `TreeError` where the
+tools fail, and where they do what is not followed here.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING
 
@@ -99,3 +104,265 @@ def same(one: yaml.Node | None, other: yaml.Node | None) -> bool:
     if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
         return bool(one.tag == other.tag and one.value == other.value)
     return one is None and other is None
+
+
+_DIRECTIVE = "$patch"
+_DIRECTIVES = ("merge", "replace", "delete")
+# Of a pod's lists, those that kustomize's schema (Kubernetes 1.21) merges and that hold images.
+_MERGED_LISTS = ("containers", "initContainers", "ephemeralContainers", "volumes")
+_MERGE_KEY = "name"
+# Where the pod is in the kinds that the schema knows; a kind it does not know has no merged lists.
+_PODS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("v1", "Pod"): ("spec",),
+    ("v1", "PodTemplate"): ("template", "spec"),
+    ("v1", "ReplicationController"): ("spec", "template", "spec"),
+    ("apps/v1", "Deployment"): ("spec", "template", "spec"),
+    ("apps/v1", "StatefulSet"): ("spec", "template", "spec"),
+    ("apps/v1", "DaemonSet"): ("spec", "template", "spec"),
+    ("apps/v1", "ReplicaSet"): ("spec", "template", "spec"),
+    ("batch/v1", "Job"): ("spec", "template", "spec"),
+    ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
+    ("batch/v1beta1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
+}
+_INDEX = regex(r"0|[1-9][0-9]{0,8}")
+
+
+def strategic_merge(dest: yaml.Node, patch: yaml.Node) -> yaml.Node | None:
+    """Return an object with a strategic merge patch applied; None where it deletes the object."""
+    version, kind = text_of(lookup(dest, "apiVersion")), text_of(lookup(dest, "kind"))
+    pod = _PODS.get((version or "", kind or ""))
+    return _merge(dest, patch, (), pod)
+
+
+def _merge(
+    dest: yaml.Node | None,
+    patch: yaml.Node | None,
+    path: tuple[str, ...],
+    pod: tuple[str, ...] | None,
+) -> yaml.Node | None:
+    """Return what a patch makes of a node; None where nothing is left."""
+    if patch is None:
+        return dest
+    directive, patch = _directive(patch)
+    if is_null(patch) or directive == "delete":
+        return None
+    if dest is None or is_null(dest) or directive == "replace":
+        return _added(patch)
+    if type(dest) is not type(patch):
+        raise TreeError(f"the patch has another shape than what it patches at {_shown(path)}")
+    if isinstance(patch, yaml.MappingNode):
+        return _merged_mapping(dest, patch, path, pod)
+    return _merged_list(dest, patch, path, pod) if _is_merged(path, pod) else patch
+
+
+def _is_merged(path: tuple[str, ...], pod: tuple[str, ...] | None) -> bool:
+    return pod is not None and path[:-1] == pod and path[-1] in _MERGED_LISTS
+
+
+def _merged_mapping(
+    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None
+) -> yaml.Node:
+    changes = entries(patch)
+    odd = next((key for key in changes if key.startswith("$")), None)
+    if odd is not None:
+        raise TreeError(f"the directive {odd} at {_shown(path)} is not followed")
+    out = []
+    for key, value in dest.value:
+        text = text_of(key) or ""
+        merged = _merge(value, changes.pop(text, None), (*path, text), pod)
+        if merged is not None:
+            out.append((key, merged))
+    for key, value in patch.value:
+        text = text_of(key) or ""
+        if text in changes:
+            added = _merge(None, value, (*path, text), pod)
+            if added is not None:
+                out.append((key, added))
+    return mapping(out, dest)
+
+
+def _merged_list(
+    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None
+) -> yaml.Node | None:
+    present = {_name(item, path): item for item in items_of(dest)}
+    wanted = {_name(item, path): item for item in items_of(patch)}
+    if len(present) != len(items_of(dest)) or len(wanted) != len(items_of(patch)):
+        raise TreeError(f"two items of {_shown(path)} have one name")
+    out = []
+    for name in (*wanted, *(name for name in present if name not in wanted)):
+        change = wanted.get(name)
+        if change is not None and name in present and _directive(change)[0] == "replace":
+            change = None  # kustomize 5.7 puts the item first and leaves it as it was
+        merged = _merge(present.get(name), change, (*path, "[]"), pod)
+        if merged is not None and merged.value:
+            out.append(merged)
+    return sequence(out, dest) if out else None
+
+
+def _name(item: yaml.Node, path: tuple[str, ...]) -> str:
+    name = text_of(lookup(item, _MERGE_KEY))
+    if not name:
+        raise TreeError(f"an item of {_shown(path)} has no name to merge it by")
+    return name
+
+
+def _directive(patch: yaml.Node) -> tuple[str, yaml.Node]:
+    """Return what a patch says to do with its place, and the patch without that."""
+    if isinstance(patch, yaml.MappingNode):
+        found = text_of(lookup(patch, _DIRECTIVE))
+        if found is None:
+            return "merge", patch
+        rest: yaml.Node = without(patch, _DIRECTIVE)
+    elif isinstance(patch, yaml.SequenceNode):
+        said = [item for item in patch.value if lookup(item, _DIRECTIVE) is not None]
+        only = [item for item in said if len(item.value) == 1]
+        if not only:
+            return "merge", patch
+        found = text_of(lookup(only[0], _DIRECTIVE))
+        rest = sequence((item for item in patch.value if item is not only[0]), patch)
+    else:
+        return "merge", patch
+    if found not in _DIRECTIVES:
+        raise TreeError(f"the directive $patch: {found} is not known")
+    return found, rest
+
+
+def _added(patch: yaml.Node) -> yaml.Node | None:
+    """Return what a patch adds where nothing was: nulls and directives in it mean nothing there."""
+    if isinstance(patch, yaml.SequenceNode):
+        return sequence((item for item in map(_added, patch.value) if item is not None), patch)
+    if not isinstance(patch, yaml.MappingNode):
+        return patch
+    directive, rest = _directive(patch)
+    if directive == "delete":
+        return None
+    odd = next((key for key in entries(rest) if key.startswith("$")), None)
+    if odd is not None:
+        raise TreeError(f"the directive {odd} is not followed")
+    pairs = ((key, None if is_null(value) else _added(value)) for key, value in rest.value)
+    return mapping(((key, value) for key, value in pairs if value is not None), rest)
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return ".".join(path) or "its top"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a JSON patch; `line` is where it stands, `path` its pointer in steps."""
+
+    op: str
+    path: tuple[str, ...]
+    source: tuple[str, ...] | None
+    value: yaml.Node | None
+    line: int
+
+
+def operations(patch: yaml.Node) -> tuple[Operation, ...]:
+    """Return the operations of a JSON patch; raise `TreeError` where it is none."""
+    found = []
+    for item in items_of(patch):
+        op, path = text_of(lookup(item, "op")), text_of(lookup(item, "path"))
+        source = text_of(lookup(item, "from"))
+        if op is None or path is None:
+            raise TreeError("an operation of the JSON patch has no op or no path")
+        steps = _steps(source) if source is not None else None
+        line = item.start_mark.line + 1
+        found.append(Operation(op, _steps(path), steps, lookup(item, "value"), line))
+    return tuple(found)
+
+
+def apply_operations(root: yaml.Node, patch: Iterable[Operation]) -> yaml.Node:
+    """Return a tree with the operations of a JSON patch done, in their order."""
+    for operation in patch:
+        root = _operated(root, operation)
+    return root
+
+
+def _operated(root: yaml.Node, operation: Operation) -> yaml.Node:
+    path, value = operation.path, operation.value
+    match operation.op:
+        case "test":
+            found = _at(root, path)
+            if not same(found, value) and not (is_null(found) and is_null(value)):
+                raise TreeError(f"the JSON patch tests {_pointer(path)}, which is another value")
+            return root
+        case "add" if value is not None:
+            return _changed(root, path, value, "add")
+        case "replace" if value is not None:
+            _demand(root, path)
+            return _changed(root, path, value, "replace")
+        case "remove":
+            _demand(root, path)
+            return _changed(root, path, None, "remove")
+        case "copy" | "move" if operation.source is not None:
+            moved = _demand(root, operation.source)
+            if operation.op == "move":
+                root = _changed(root, operation.source, None, "remove")
+            return _changed(root, path, moved, "add")
+    raise TreeError(f"the operation {operation.op} of {_pointer(path)} is not followed")
+
+
+def _demand(root: yaml.Node, path: tuple[str, ...]) -> yaml.Node:
+    found = _at(root, path)
+    if found is None or not path:
+        raise TreeError(f"the JSON patch wants {_pointer(path)}, which is not there")
+    return found
+
+
+def _at(root: yaml.Node, path: tuple[str, ...]) -> yaml.Node | None:
+    node: yaml.Node | None = root
+    for step in path:
+        if isinstance(node, yaml.SequenceNode):
+            index = _index(step, len(node.value) - 1)
+            node = node.value[index]
+        else:
+            node = lookup(node, step)
+    return node
+
+
+def _changed(node: yaml.Node, path: tuple[str, ...], value: yaml.Node | None, op: str) -> yaml.Node:
+    if not path:
+        raise TreeError("a JSON patch of the whole object is not followed")
+    step, rest = path[0], path[1:]
+    if isinstance(node, yaml.SequenceNode):
+        return _changed_list(node, step, rest, value, op)
+    below = lookup(node, step)
+    if rest:
+        if below is None:
+            raise TreeError(f"the JSON patch wants {step}, which is not there")
+        return with_entry(node, step, _changed(below, rest, value, op))
+    return without(node, step) if value is None else with_entry(node, step, value)
+
+
+def _changed_list(
+    node: yaml.Node, step: str, rest: tuple[str, ...], value: yaml.Node | None, op: str
+) -> yaml.Node:
+    items = list(node.value)
+    if rest:
+        index = _index(step, len(items) - 1)
+        items[index] = _changed(items[index], rest, value, op)
+    elif value is None:
+        del items[_index(step, len(items) - 1)]
+    elif op == "replace":
+        items[_index(step, len(items) - 1)] = value
+    else:
+        items.insert(len(items) if step == "-" else _index(step, len(items)), value)
+    return sequence(items, node)
+
+
+def _index(step: str, last: int) -> int:
+    if not _INDEX.fullmatch(step) or int(step) > last:
+        raise TreeError(f"the JSON patch wants item {step} of a list, which is not there")
+    return int(step)
+
+
+def _steps(pointer: str) -> tuple[str, ...]:
+    if pointer and not pointer.startswith("/"):
+        raise TreeError(f"'{pointer}' is no JSON pointer")
+    parts = pointer.split("/")[1:]
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+
+
+def _pointer(path: tuple[str, ...]) -> str:
+    return "/" + "/".join(path)

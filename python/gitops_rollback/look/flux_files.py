@@ -9,7 +9,7 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import IGNORE_FILE, is_ignore_file
+from gitops_rollback.effective.raw import IGNORE_FILE, is_ignore_file
 from gitops_rollback.effective.sources import applies, names_repositories
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass

@@ -49,7 +49,7 @@ from gitops_rollback.decide.facts import (
     Version,
 )
 from gitops_rollback.decide.recording import as_recorded
-from gitops_rollback.effective.recipe import NotBuiltError, as_applied, files_of
+from gitops_rollback.effective.proof import NotBuiltError, as_applied, files_of
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.merge import is_placed, reaches_below
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
-    from gitops_rollback.effective.recipe import Recipe
+    from gitops_rollback.effective.proof import Recipe
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.records import ManifestCopy
     from gitops_rollback.look.registry import RegistryFacts

@@ -9,8 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import is_ignore_file
-from gitops_rollback.effective.raw import Raw
+from gitops_rollback.effective.raw import Raw, is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home

@@ -20,12 +20,15 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.effective.proof import BUILD, Proof, blob_id, read_proof
-from gitops_rollback.effective.recipe import (
+from gitops_rollback.effective.proof import (
+    BUILD,
     NotBuiltError,
+    Proof,
     Recipe,
     as_applied,
+    blob_id,
     files_of,
+    read_proof,
     read_recipe,
 )
 from gitops_rollback.repo.objects import Tip

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gitops_rollback.effective.left_out import LeftOut
+from gitops_rollback.effective.sources import LeftOut
 from gitops_rollback.manifest.patterns import go_glob
 from unit.test_effect_sources import APPS, OURS, deployed, flux, git
 

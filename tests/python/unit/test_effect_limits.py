@@ -15,11 +15,11 @@ from gitops_rollback.effective.grammar import (
     HELM_RELEASE,
     odd_fields,
 )
-from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import Identity
 from gitops_rollback.effective.replace import passed_on, read_replacements, replaced
 from gitops_rollback.effective.sources import names_repositories
 from gitops_rollback.effective.stacks import Layer
+from gitops_rollback.effective.tree import apply_operations, operations, strategic_merge
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse
 from unit.builders import DEPLOYMENT, digest

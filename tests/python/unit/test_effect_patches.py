@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import Resource, Selector, read_selector, selects
-from gitops_rollback.effective.tree import TreeError
+from gitops_rollback.effective.tree import TreeError, apply_operations, operations, strategic_merge
 from gitops_rollback.manifest.document import parse
 
 if TYPE_CHECKING:
