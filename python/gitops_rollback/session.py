@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.builder import KustomizeBuilder
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.config import Config
-    from gitops_rollback.stores.base import RecordStore
-    from gitops_rollback.stores.directory import DirectoryStore
+    from gitops_rollback.stores.directory import DirectoryStore, RecordStore
     from gitops_rollback.stores.jenkins import JenkinsStore
 
 _LONGEST_REASON = 500
@@ -220,7 +219,7 @@ class Session:
 
         With a Jenkins store, the step archives what is written. A dry run writes nothing.
         """
-        from gitops_rollback.stores.base import write_record  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.stores.directory import write_record  # noqa: PLC0415 - see open_repository
 
         if self.options.dry_run:
             return

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import Record, StoredRecord
     from gitops_rollback.model import Request
     from gitops_rollback.session import Session
-    from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.stores.directory import RecordStore
 
 _MOST_RECORDS = 20
 _ENVIRONMENT = "default"

@@ -11,7 +11,7 @@ from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
 from gitops_rollback.repo.location import is_work_tree_of
 from gitops_rollback.session import start
-from gitops_rollback.stores.base import write_record
+from gitops_rollback.stores.directory import write_record
 from gitops_rollback.tell.output import write_result
 from gitops_rollback.tell.terminal import say
 

@@ -57,10 +57,10 @@ from gitops_rollback.ledger.message import is_own, read_trailers
 from gitops_rollback.ledger.records import StoredRecord, digest_of_bytes
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
-from gitops_rollback.look.beside import stood_beside
 from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
+from gitops_rollback.look.standings import stood_beside
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.model import is_name, some
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.builder import KustomizeBuilder
     from gitops_rollback.repo.objects import Entry, PathChange, Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.stores.directory import RecordStore
 
 _ENOUGH_IMAGES = 3
 _MOST_FILES = 2_000

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Build, Deed
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.stores.directory import RecordStore
 
 _MOST_PROBLEMS = 3  # of the archive, in the findings
 

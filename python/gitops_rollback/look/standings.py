@@ -16,10 +16,9 @@ from gitops_rollback.decide.standing import (
     tells_what_stands,
 )
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.fields import once
+from gitops_rollback.ledger.fields import likeness_of, once
 from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, named_at, parse_state, path_of
-from gitops_rollback.look.beside import stood_beside
 from gitops_rollback.look.environment_files import (
     Paths,
     is_manifest,
@@ -28,6 +27,7 @@ from gitops_rollback.look.environment_files import (
     read_files,
 )
 from gitops_rollback.model import is_name
+from gitops_rollback.repo.repository import LAST_LOOK, MOST_MOVES
 from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import has_field
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     Found = Sequence[tuple[ServiceFields, State | None]]
     Patterns = Mapping[str, Sequence[re.Pattern[str]]]
+    from gitops_rollback.decide.facts import NeedBeside
+    from gitops_rollback.ledger.fields import Likeness
 
 _MOST_STRAYS = 100  # state files of names that are nobody's, read where an account is missing
 _UNREAD = (
@@ -276,3 +278,49 @@ def fields_where_noted(
     files = read_files(repository, [e for e in entries if not is_state(e.path)])
     more = inventory.read_manifests(files)
     return [*everything, *(f for fields in more.fields.values() for f in fields)]
+
+
+def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
+    """Tell whether a field stood on the branch when the one of before last stood at its place.
+
+    Under whatever path it had then: a file is followed back through the commits that moved it.
+    """
+    if need.path in _with_field(repository, tip.commit, [need.path], need.like):
+        return True
+    gone = repository.removals(tip, need.path, LAST_LOOK)
+    if not gone:
+        return False
+    before = f"{gone[0][1].commit}~1"
+    names = {name for path, like in need.fields for name in _paths_of(repository, tip, path, like)}
+    if need.path in names:
+        return False
+    return any(entry.path in names for entry in repository.list_files(before, names))
+
+
+def _paths_of(repository: Repository, tip: Tip, path: str, like: Likeness) -> Iterator[str]:
+    """Yield the path of a field's file, and those that it had before, the newest first."""
+    yield path
+    for _ in range(MOST_MOVES):
+        commit = repository.added(tip, path, LAST_LOOK)
+        if commit is None:
+            return
+        removed = repository.removed_in(commit, (".yaml", ".yml"))
+        was = _with_field(repository, f"{commit}~1", removed, like) if removed else []
+        if len(was) != 1:
+            return
+        path = was[0]
+        yield path
+        tip = replace(tip, commit=f"{commit}~1")
+
+
+def _with_field(
+    repository: Repository, commit: str, paths: Iterable[str], like: Likeness
+) -> list[str]:
+    """Return those of some files that have a field, as they are at a commit."""
+    entries = repository.list_files(commit, paths)
+    return [
+        path
+        for path, data in read_files(repository, entries).items()
+        for fields in inventory.read_manifests({path: data}).fields.values()
+        if any(like.fits(likeness_of(field)) for field in fields)
+    ]

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.registries.client import Door
     from gitops_rollback.registries.contents import Contents
-    from gitops_rollback.registries.tokens import Door
     from gitops_rollback.web.answers import Answer
 
 # Without all of these an old registry converts what it has to another manifest, with another

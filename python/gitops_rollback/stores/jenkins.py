@@ -26,7 +26,7 @@ from gitops_rollback.ledger.records import (
 )
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.stores.base import fitting_copy, read_named
+from gitops_rollback.stores.directory import fitting_copy, read_named
 from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
     UnusableArtifactError,

@@ -27,7 +27,7 @@ from servers.serving import Serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.stores.directory import RecordStore
 
 JOB = "shop/cart"
 PATH = "gitops-rollback/production/cart/record.json"

@@ -17,7 +17,7 @@ from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import digest_of_bytes, parse_record
 from gitops_rollback.model import Build
-from gitops_rollback.stores.base import write_record
+from gitops_rollback.stores.directory import write_record
 from unit.builders import (
     DEPLOYMENT,
     PATH,

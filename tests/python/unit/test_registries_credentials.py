@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries.client import Registry, RegistryHttp
+from gitops_rollback.registries.client import Door, Registry, RegistryHttp
 from gitops_rollback.registries.credentials import Access, Credential, RegistryEndpoint, find_access
 from gitops_rollback.registries.failures import RegistryUnavailableError
-from gitops_rollback.registries.tokens import Door
 from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.client import Registry, parse_challenges
 from gitops_rollback.registries.contents import Contents
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import (
@@ -18,7 +18,6 @@ from gitops_rollback.registries.failures import (
     RegistryUnavailableError,
     RepositoryMissingError,
 )
-from gitops_rollback.registries.tokens import parse_challenges
 from standin import RegistryStandIn
 from standin_answers import Question, Reply
 
