@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import may_hold_image, parse
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import FieldEdit, rewritten, value_of
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.forms import FieldEdit, value_of
 from gitops_rollback.manifest.image_field import CONTAINER, KUSTOMIZE
 from lab import print_heading, print_table
 
@@ -139,7 +138,7 @@ def _changes_more(before: bytes, after: bytes, case: Case) -> bool:
 
 
 def _ours(path: Path, case: Case) -> None:
-    path.write_bytes(rewrite(case.file, [FieldEdit(case.field, case.new)]))
+    path.write_bytes(rewritten(case.file, [FieldEdit(case.field, case.new)]).data)
 
 
 def _yq(path: Path, case: Case) -> None:

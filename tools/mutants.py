@@ -404,11 +404,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", choices=FOLDERS, action="append", help="(default: all)")
+    parser.add_argument("--module", action="append", help="as decide/edits.py (default: all)")
     parser.add_argument("--data", type=Path, default=ROOT / "build" / "mutants.coverage",
                         help="what unit tests reach; measured if it is not there")  # fmt: skip
     options = parser.parse_args()
     reach = Reach(options.data)
-    trial = Trial(draw(options.count, options.seed, tuple(options.folder or FOLDERS)), reach)
+    drawn = draw(options.count, options.seed, options.module or options.folder or FOLDERS)
+    trial = Trial(drawn, reach)
     os.chdir(ROOT)
     plugins = [sys.modules[__name__], trial]
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:randomly", *reach.files()], plugins)
@@ -421,9 +423,10 @@ def main() -> int:
     return 0
 
 
-def draw(count: int, seed: int, folders: tuple[str, ...]) -> list[Mutant]:
-    """Return mutants drawn at random, the same for the same seed and source."""
-    paths = sorted(p for name in folders for p in (ROOT / PACKAGE / name).rglob("*.py"))
+def draw(count: int, seed: int, places: Sequence[str]) -> list[Mutant]:
+    """Return mutants of folders or modules drawn at random, the same for same seed and source."""
+    paths = sorted(p for name in places for p in (ROOT / PACKAGE).rglob(f"{name}/*.py"))
+    paths += [ROOT / PACKAGE / name for name in places if name.endswith(".py")]
     sources = [Source(path.relative_to(ROOT)) for path in paths]
     every = [(mutant, source) for source in sources for mutant in source.mutants()]
     random.Random(seed).shuffle(every)

@@ -14,8 +14,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.late import dataclass
 from gitops_rollback.late import field as field_of
 from gitops_rollback.manifest.document import let_go
-from gitops_rollback.manifest.edit import prove, trial_value
-from gitops_rollback.manifest.forms import FieldEdit
+from gitops_rollback.manifest.edit import FieldEdit, prove, trial_value
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
 from gitops_rollback.tell.output import write_result

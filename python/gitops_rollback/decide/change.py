@@ -275,7 +275,7 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     }
     _refuse_other_effects(changes, after)
     files: dict[str, bytes | None]
-    files = {path: file.encode(file.text) for path, file in after.items()}
+    files = {path: file.data for path, file in after.items()}
     written = [(one.at, one.state) for one in changes if one.state and one.writes_state]
     for at, state in written:
         files |= _ledger_files(at, state)

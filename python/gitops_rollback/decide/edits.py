@@ -17,16 +17,21 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image, parse_image
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.ledger.fields import noted_of
-from gitops_rollback.manifest.edit import Splice
-from gitops_rollback.manifest.forms import (
+from gitops_rollback.manifest.edit import (
     FieldEdit,
-    can_hold_digest,
+    Splice,
     can_stand,
     restoring_edit,
     value_of,
 )
-from gitops_rollback.manifest.image_field import REFERENCE, split_version
-from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY, markers_in, policy_of
+from gitops_rollback.manifest.image_field import (
+    ACTIVE_KEY,
+    HELD_KEY,
+    REFERENCE,
+    markers_in,
+    policy_of,
+    split_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,8 +41,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.holds import HeldMarker
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.markers import Marker
+    from gitops_rollback.manifest.image_field import ImageField, Marker
 
 _KEY = regex(r"^[\s-]*(?:['\"]?(?P<key>[^'\":#]{1,100}?)['\"]?\s*:)?")
 
@@ -87,7 +91,7 @@ def rollback_edit(
         return FieldEdit(field, str(image))
     if recorded is None and pin == "tag" and tag_is_proven and image.tag is not None:
         return FieldEdit(field, value_of(field, image.tag, None))
-    can_hold = can_hold_digest(field) or "tag" not in accept or image.tag is None
+    can_hold = not field.tag_only or "tag" not in accept or image.tag is None
     return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
 
 
@@ -112,7 +116,7 @@ def _digest(
 ) -> str | None:
     if image.tag is None:
         return image.digest
-    is_tag_accepted = "tag" in accept and not can_hold_digest(field)
+    is_tag_accepted = "tag" in accept and field.tag_only
     return None if pin == "tag" or is_tag_accepted else image.digest
 
 

@@ -85,7 +85,7 @@ def judged(wish: Wish, facts: Facts, edits: Sequence[FieldEdit], image: ImageRef
     if not recipes:
         return _told(wish, by_model)
     after = edited(before.files, edits)
-    data = {path: file.encode(file.text) for path, file in after.items()}
+    data = {path: file.data for path, file in after.items()}
     planned = _planned(wish, facts)
     if planned is not None and _is_proven_by(planned, facts, recipes, data):
         return _told(wish, Judged(_without(findings, recipes), planned))

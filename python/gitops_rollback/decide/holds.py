@@ -23,7 +23,7 @@ from gitops_rollback.ledger.holds import (
     version_tag,
     wants_revision,
 )
-from gitops_rollback.manifest.markers import find_markers
+from gitops_rollback.manifest.image_field import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag

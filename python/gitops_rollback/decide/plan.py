@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.holds import Hold
     from gitops_rollback.ledger.records import StoredRecord
-    from gitops_rollback.manifest.forms import FieldEdit
+    from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.model import Build
     from gitops_rollback.refusals import Refusal
 

@@ -22,10 +22,8 @@ from gitops_rollback.ledger.records import (
     elsewhere_from,
     render_record,
 )
-from gitops_rollback.manifest.edit import rewrite_to_compare
-from gitops_rollback.manifest.forms import restoring_edit
-from gitops_rollback.manifest.objects import holds_clear_secret
-from gitops_rollback.manifest.workloads import POD_SPECS
+from gitops_rollback.manifest.edit import restoring_edit, rewrite_to_compare
+from gitops_rollback.manifest.objects import POD_SPECS, holds_clear_secret
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, ServiceAtTip
@@ -50,7 +48,7 @@ def make_record(
     at = facts.at
     image, digest_from = _recorded_image(facts, action, replaced_by)
     files = {field.path: at.found.manifests.files[field.path] for field in at.found.fields}
-    contents = {path: file.encode(file.text) for path, file in files.items()}
+    contents = {path: file.data for path, file in files.items()}
     copied = {path: data for path, data in contents.items() if not holds_clear_secret(files[path])}
     record = Record(
         service=at.service,
@@ -199,4 +197,4 @@ def as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> byt
             file, [restoring_edit(f, noted.value, noted.parts) for f, noted in recorded if noted]
         )
     except ManifestError:
-        return file.encode(file.text)
+        return file.data

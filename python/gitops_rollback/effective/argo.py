@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.kustomize import ImageEntry
 
 # What an Application says of kustomize that cannot touch an image.
 _HARMLESS = frozenset(

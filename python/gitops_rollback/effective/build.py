@@ -40,7 +40,6 @@ from gitops_rollback.effective.replace import (
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
-from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import (
     items_of,
     line_of,
@@ -49,19 +48,23 @@ from gitops_rollback.manifest.document import (
     root_of,
     text_of,
 )
-from gitops_rollback.manifest.entries import read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside, merged_entries
+from gitops_rollback.manifest.kustomize import (
+    KUSTOMIZATION_NAMES,
+    inside,
+    merged_entries,
+    read_entry,
+)
 from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.scalars import block_of, in_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.raw import Raw
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.kustomize import Addition, Kustomization, Listed
+    from gitops_rollback.manifest.kustomize import Addition, ImageEntry, Kustomization, Listed
 
 _SCHEMA = "v1.21.2"  # of the Kubernetes API, that kustomize has built in since 2021
 _NO_PATH = "it names no path, on which kustomize fails"

@@ -18,7 +18,6 @@ from gitops_rollback.effective.sources import Whose, doubts_of
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import (
     items_of,
     line_of,
@@ -32,6 +31,7 @@ from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.helm import CHART_FILE
 from gitops_rollback.manifest.kustomize import read_patches
 from gitops_rollback.manifest.objects import folder_of
+from gitops_rollback.manifest.scalars import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

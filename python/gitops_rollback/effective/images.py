@@ -20,7 +20,7 @@ from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.kustomize import ImageEntry
 
 Path = tuple[str | int, ...]
 

@@ -21,7 +21,6 @@ from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
-from gitops_rollback.manifest.blocks import in_host
 from gitops_rollback.manifest.document import (
     items_of,
     line_of,
@@ -31,7 +30,6 @@ from gitops_rollback.manifest.document import (
     text_of,
     values_of,
 )
-from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, values_fields
 from gitops_rollback.manifest.image_field import (
@@ -54,9 +52,14 @@ from gitops_rollback.manifest.image_field import (
     Scalar,
     split_version,
 )
-from gitops_rollback.manifest.objects import ManifestObject
-from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
-from gitops_rollback.manifest.workloads import REPORTED_POD_SPECS, ImageNode, image_nodes
+from gitops_rollback.manifest.kustomize import ImageEntry, read_entries
+from gitops_rollback.manifest.objects import (
+    REPORTED_POD_SPECS,
+    ImageNode,
+    ManifestObject,
+    image_nodes,
+)
+from gitops_rollback.manifest.scalars import in_host, read_scalar, spelling_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

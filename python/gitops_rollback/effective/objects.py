@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.images import FieldSpec
     from gitops_rollback.effective.replace import Copied, Passed, Variable
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import ImageEntry
 
 # Kinds that no namespace is given to (kyaml/openapi, of the Kubernetes API; what is not known is
 # taken for namespaced, as kustomize does).

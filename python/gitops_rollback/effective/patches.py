@@ -35,9 +35,9 @@ from gitops_rollback.effective.tree import (
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
-from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import lookup, parse, text_of, walk
 from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
+from gitops_rollback.manifest.scalars import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -55,10 +55,9 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.raw import Raw
     from gitops_rollback.effective.sources import GitSource
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.flux import FluxKustomization
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
-    from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.manifest.kustomize import ImageEntry, Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import regex, replace
-from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of
-from gitops_rollback.manifest.entries import ImageEntry
 from gitops_rollback.manifest.helm import values_fields
 from gitops_rollback.manifest.image_field import (
     KUSTOMIZE,
@@ -24,11 +21,12 @@ from gitops_rollback.manifest.image_field import (
     Problem,
     split_version,
 )
+from gitops_rollback.manifest.kustomize import ImageEntry
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
-from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+from gitops_rollback.manifest.scalars import fields_in, read_scalar, spelling_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField, Place
@@ -131,11 +129,8 @@ def kustomize_images(item: ManifestObject, pointer: str, source: yaml.Node) -> I
 
 def text_fields(place: Place, text: yaml.ScalarNode) -> Iterator[ImageField]:
     """Yield the image fields of values in a text; none where it cannot be edited in its file."""
-    try:
-        block = block_of(place.file, text)
-    except ManifestError:  # what takes effect of it is said to be unknown
-        return
-    root = root_of(block)
-    if block.host is not None:
-        inner = replace(place, file=block, document=0, pointer="")
-        yield from (in_host(field, block.host) for field in values_fields(inner, root))
+
+    def in_values(block: ParsedFile) -> Iterable[ImageField]:
+        return values_fields(replace(place, file=block, document=0, pointer=""), root_of(block))
+
+    return fields_in(place.file, text, in_values)

@@ -13,7 +13,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.document import items_of, lookup, parse, pointer_to, text_of
+from gitops_rollback.manifest.document import items_of, line_of, lookup, parse, pointer_to, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,7 +58,7 @@ def differences(
     for number, node in enumerate(new.documents):
         title = _title(node)
         if title not in before:
-            found.append(Difference(_line(node), f"{title} is new"))
+            found.append(Difference(line_of(node), f"{title} is new"))
             continue
         pointers = tuple(pointer for document, pointer in ignored if document == number)
         inside = _Comparison(pointers).compare(before.pop(title), node, _Place())
@@ -86,7 +86,7 @@ class _Comparison:
         elif type(old) is not type(new) or text_of(old) != text_of(new):
             within = self._within(place)
             if not within or _differ_elsewhere(text_of(old), text_of(new), within):
-                yield Difference(_line(new), f"{_shown(place)} changed")
+                yield Difference(line_of(new), f"{_shown(place)} changed")
 
     def _within(self, place: _Place) -> tuple[tuple[int, str], ...]:
         """Return what is ignored inside a text that is YAML itself, as (document, pointer)."""
@@ -106,7 +106,7 @@ class _Comparison:
             elif not self._is_ignored(inner):
                 yield Difference(line, f"{_shown(inner)} is new")
         for name in before.keys() - after.keys():
-            yield Difference(_line(new), f"{_shown(place.key(name))} is no longer there")
+            yield Difference(line_of(new), f"{_shown(place.key(name))} is no longer there")
 
     def _lists(
         self, old: yaml.SequenceNode, new: yaml.SequenceNode, place: _Place
@@ -117,9 +117,9 @@ class _Comparison:
             if name in before:
                 yield from self.compare(before.pop(name), value, inner)
             else:
-                yield Difference(_line(value), f"{_shown(inner)} is new")
+                yield Difference(line_of(value), f"{_shown(inner)} is new")
         for name in before:
-            yield Difference(_line(new), f"{_shown(place.item(0, name))} is no longer there")
+            yield Difference(line_of(new), f"{_shown(place.item(0, name))} is no longer there")
 
     def _is_ignored(self, place: _Place) -> bool:
         return any(
@@ -142,7 +142,7 @@ def _differ_elsewhere(
 
 
 def _keys(node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node]]:
-    return {text_of(key) or "?": (_line(key), value) for key, value in node.value}
+    return {text_of(key) or "?": (line_of(key), value) for key, value in node.value}
 
 
 def _items(node: yaml.SequenceNode) -> list[tuple[str, yaml.Node]]:
@@ -167,7 +167,3 @@ def _shown(place: _Place) -> str:
     for prefix in _POD:
         path = path.removeprefix(prefix)
     return path or "all of it"
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1

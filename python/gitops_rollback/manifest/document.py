@@ -16,11 +16,12 @@ import yaml
 from gitops_rollback.errors import ManifestError, ResourceError
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING, compose, tag_of
+from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gitops_rollback.manifest.blocks import Host
+    from gitops_rollback.manifest.scalars import Host
 
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,7 +92,7 @@ class ParsedFile:
     """One manifest file: its `text` without a byte order mark, and the root node of each document.
 
     Offsets of nodes count characters of `text`; line ends are as in the file. `host` is absent but
-    for a text within another file, whose `blocks` keeps it (see `blocks.py`).
+    for a text within another file, whose `blocks` keeps it (see `scalars.py`).
     """
 
     path: str
@@ -123,6 +124,11 @@ class ParsedFile:
     def nodes(self) -> Iterator[yaml.Node]:
         """Every node of every document, what aliases repeat once."""
         return (node for root in self.documents for node in walk(root))
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return self.encode(self.text)
 
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
@@ -314,6 +320,20 @@ def lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:
             found: yaml.Node = value
             return found
     return None
+
+
+def way_to(root: yaml.Node, pointer: str) -> tuple[yaml.Node, ...]:
+    """Return the nodes from a root down to a JSON pointer (RFC 6901), as far as they are there."""
+    nodes = [root]
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        items, index = items_of(nodes[-1]), whole_number(key)
+        is_item = index is not None and index < len(items)
+        below = items[index or 0] if is_item else lookup(nodes[-1], key)
+        if below is None:
+            break
+        nodes.append(below)
+    return tuple(nodes)
 
 
 def pointer_to(pointer: str, key: str) -> str:

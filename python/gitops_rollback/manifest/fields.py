@@ -1,4 +1,7 @@
-"""Find the image fields of a manifest: every place in it that names an image."""
+"""Find the image fields of a manifest: every place in it that names an image.
+
+Those of JSON patches (RFC 6902) are what operations write to places of images.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,44 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import replace
+from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.argo import application_fields, override_fields
-from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup, paths_to_nodes, text_of, walk
-from gitops_rollback.manifest.entries import read_entry
+from gitops_rollback.manifest.document import (
+    items_of,
+    lookup,
+    paths_to_nodes,
+    text_of,
+    walk,
+    way_to,
+)
 from gitops_rollback.manifest.flux import (
     inline_patches,
     kustomization_entries,
     release_entries,
     release_fields,
 )
-from gitops_rollback.manifest.helm import is_values_file, values_fields
-from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
-from gitops_rollback.manifest.json_patch import patch_fields
-from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, patch_texts
-from gitops_rollback.manifest.objects import objects_of
-from gitops_rollback.manifest.scalars import refuse_duplicate_keys, refuse_template_file
-from gitops_rollback.manifest.workloads import workload_fields
-from gitops_rollback.model import whole_number
+from gitops_rollback.manifest.helm import NO_NAME, is_values_file, values_fields
+from gitops_rollback.manifest.image_field import (
+    DIGEST,
+    EDITABLE,
+    PATCH,
+    REFERENCE,
+    TAG,
+    VARIABLE_PROBLEM,
+    Part,
+    Place,
+    Problem,
+)
+from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, patch_texts, read_entry
+from gitops_rollback.manifest.objects import objects_of, workload_fields
+from gitops_rollback.manifest.scalars import (
+    fields_in,
+    read_scalar,
+    reference_problem,
+    refuse_duplicate_keys,
+    refuse_template_file,
+    spelling_problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +82,7 @@ def find_fields(
             *_of_json_patches(file),
         ]
         for field in found:
-            refuse_duplicate_keys(file.path, _way(file.documents[field.document], field.pointer))
+            refuse_duplicate_keys(file.path, way_to(file.documents[field.document], field.pointer))
     sealed = {n: why for n, root in enumerate(file.documents) if (why := sealed_by(root))}
     found = [
         replace(one, problem=sealed[one.document]) if one.document in sealed else one
@@ -104,12 +125,7 @@ def _of_objects(
 def _of_blocks(file: ParsedFile, texts: Iterable[yaml.ScalarNode]) -> Iterator[ImageField]:
     """Yield the fields of texts within a file that are YAML themselves, and can be edited there."""
     for text in texts:
-        try:
-            block = block_of(file, text)
-        except ManifestError:  # whoever builds with the text says so, with its place
-            continue
-        if block.host is not None:
-            yield from (in_host(field, block.host) for field in find_fields(block))
+        yield from fields_in(file, text, find_fields)
 
 
 def _of_values(file: ParsedFile) -> Iterator[ImageField]:
@@ -144,22 +160,6 @@ def _mappings(file: ParsedFile) -> Iterator[yaml.Node]:
         yield from walk(root)
 
 
-def _way(root: yaml.Node | None, pointer: str) -> Iterator[yaml.Node]:
-    """Yield the nodes from the top of a document down to a pointer, as far as they are written."""
-    node = root
-    for step in pointer.split("/")[1:]:
-        if node is None:
-            return
-        yield node
-        key = step.replace("~1", "/").replace("~0", "~")
-        items = items_of(node)
-        index = whole_number(key)
-        is_item = index is not None and index < len(items)
-        node = items[index or 0] if is_item else lookup(node, key)
-    if node is not None:
-        yield node
-
-
 def _with_users(file: ParsedFile, found: list[ImageField]) -> list[ImageField]:
     """Say of each field how often its text is part of the document, and whether that is known."""
     if "*" not in file.text:
@@ -183,3 +183,53 @@ def _told_apart(fields: list[ImageField]) -> Iterator[ImageField]:
         seen[field.recorded_key] += 1
         number = seen[field.recorded_key]
         yield field if number == 1 else replace(field, container=f"{field.container}#{number}")
+
+
+_IMAGE = regex(r"/(image|reference|[A-Za-z]*Image)$")
+_ITEM = regex(r"/(initC|c)ontainers/(-|[0-9]+)$")
+_VALUE = regex(r"^/spec/values/(?P<keys>.*)$")
+
+
+def patch_fields(place: Place, target: str, value: yaml.Node | None) -> Iterator[ImageField]:
+    """Yield the image fields of an operation's value, which is written to a place, `target`."""
+    values = _VALUE.match(target)
+    if isinstance(value, yaml.ScalarNode):
+        if values and target.rpartition("/")[2] in ("tag", "imageTag", "image_tag"):
+            yield _part(place, target, value, TAG)
+        elif values and target.endswith("/digest"):
+            yield _part(place, target, value, DIGEST)
+        elif _IMAGE.search(target) and not _is_switch(value):
+            yield _part(place, target, value, REFERENCE)
+    elif values is not None and value is not None:
+        key = values["keys"].rpartition("/")[2]
+        above = place.pointer.rpartition("/")[0]
+        for field in values_fields(replace(place, pointer=above), _below(value, key)):
+            inner = field.pointer.removeprefix(above).removeprefix(f"/{key}")
+            yield replace(field, form=PATCH, pointer=place.pointer + inner)
+    elif _ITEM.search(target):
+        image = lookup(value, "image")
+        if isinstance(image, yaml.ScalarNode):
+            name = text_of(lookup(value, "name")) or target
+            field = _part(place.below("/image"), target, image, REFERENCE)
+            yield replace(field, container=name)
+
+
+def _below(value: yaml.Node, key: str) -> yaml.Node:
+    """Return a mapping with the value under the key that it gets."""
+    name = yaml.ScalarNode("tag:yaml.org,2002:str", key, value.start_mark, value.start_mark)
+    return yaml.MappingNode(
+        "tag:yaml.org,2002:map", [(name, value)], value.start_mark, value.end_mark
+    )
+
+
+def _is_switch(value: yaml.ScalarNode) -> bool:
+    return ":" not in value.value and "/" not in value.value and "$" not in value.value
+
+
+def _part(place: Place, target: str, node: yaml.ScalarNode, role: str) -> ImageField:
+    scalar = read_scalar(place.file, node)
+    problem = reference_problem(scalar)
+    if role != REFERENCE:
+        is_variable = VARIABLE_PROBLEM if "${" in scalar.value else EDITABLE
+        problem = spelling_problem(scalar) or is_variable or NO_NAME
+    return place.field(target, (Part(role, "value", scalar),), PATCH, problem)

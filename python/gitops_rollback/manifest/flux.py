@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
-from gitops_rollback.manifest.entries import ImageEntry, read_entries
+from gitops_rollback.manifest.document import items_of, line_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.helm import values_fields
-from gitops_rollback.manifest.kustomize import Addition, Patch, read_patches
+from gitops_rollback.manifest.kustomize import (
+    Addition,
+    ImageEntry,
+    Patch,
+    read_entries,
+    read_patches,
+)
 from gitops_rollback.manifest.objects import folder_of
 
 if TYPE_CHECKING:
@@ -93,7 +98,7 @@ def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
         path=by,
         line=item.line,
         patches=(
-            *(Patch(by, one.start_mark.line + 1) for one in merges),
+            *(Patch(by, line_of(one)) for one in merges),
             *read_patches(by, lookup(spec, "patches")),
         ),
         json_patches=tuple(read_patches(by, lookup(spec, "patchesJson6902"))),
@@ -133,7 +138,7 @@ def read_sources(node: yaml.Node | None) -> list[Source]:
         Source(
             kind=text_of(lookup(one, "kind")) or "",
             name=text_of(lookup(one, "name")) or "",
-            line=one.start_mark.line + 1,
+            line=line_of(one),
             key=text_of(lookup(one, "valuesKey")) or "values.yaml",
             target=text_of(lookup(one, "targetPath")) or "",
             optional=text_of(lookup(one, "optional")) == "true",

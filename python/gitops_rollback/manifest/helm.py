@@ -16,7 +16,6 @@ import yaml
 from gitops_rollback.image import find_image
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, printed, text_of
-from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     EDITABLE,
@@ -29,6 +28,7 @@ from gitops_rollback.manifest.image_field import (
     Problem,
     split_version,
 )
+from gitops_rollback.manifest.kustomize import version_problem
 from gitops_rollback.manifest.scalars import read_scalar, reference_problem, spelling_problem
 
 if TYPE_CHECKING:

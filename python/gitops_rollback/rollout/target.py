@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.image import find_image, may_be, same
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.ledger.events import is_unchanged
-from gitops_rollback.manifest.workloads import POD_SPECS
+from gitops_rollback.manifest.objects import POD_SPECS
 from gitops_rollback.model import title
 from gitops_rollback.rollout.raw import Json, items, mapping, number, text
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.flux import LEAVES_ALONE
-from gitops_rollback.manifest.objects import selects
-from gitops_rollback.manifest.workloads import POD_SPECS
+from gitops_rollback.manifest.objects import POD_SPECS, selects
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
 
 _FLUX = ("kustomize-controller", "helm-controller")
-# A container's name; what stands at other places goes by a name that is none (manifest/workloads).
+# A container's name; what stands at other places goes by a name that is none (manifest/objects).
 _CONTAINER = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 

@@ -102,7 +102,7 @@ class Manifests:
             files={**self.files, **files},
             fields={**{path: self.fields[path] for path in self.files}, **fields},
             kustomizations={**self.kustomizations, **kustomizations},
-            raw=self.raw.with_files({path: file.encode(file.text) for path, file in files.items()}),
+            raw=self.raw.with_files({path: file.data for path, file in files.items()}),
             _found={},
         )
 

@@ -12,8 +12,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.objects import selects
-from gitops_rollback.manifest.workloads import POD_SPECS, REPORTED_POD_SPECS
+from gitops_rollback.manifest.objects import POD_SPECS, REPORTED_POD_SPECS, selects
 from gitops_rollback.storage.binding import Binding, Storage, bind
 from gitops_rollback.storage.kubernetes import NAME, misspelt
 from gitops_rollback.storage.model import (

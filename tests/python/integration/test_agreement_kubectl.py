@@ -16,7 +16,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import may_hold_image, parse
-from gitops_rollback.manifest.edit import FieldEdit, rewrite
+from gitops_rollback.manifest.edit import FieldEdit, rewritten
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import CONTAINER
 from unit.builders import digest
@@ -48,7 +48,7 @@ def cases(path: str, data: bytes) -> Iterator[Case]:
     for field in find_fields(file):
         if field.form != CONTAINER or field.problem or field.kind in BEYOND:
             continue
-        edited = rewrite(file, [FieldEdit(field, NEW)])
+        edited = rewritten(file, [FieldEdit(field, NEW)]).data
         yield Case(field, _object(data, field), _object(edited, field))
 
 

@@ -18,8 +18,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.edit import FieldEdit, rewrite
-from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.edit import FieldEdit, rewritten, value_of
 from gitops_rollback.manifest.image_field import split_version
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
@@ -99,7 +98,7 @@ def edited(tree: Tree, manifests: Manifests, values: Iterable[FieldEdit]) -> Tre
     edits = list(values)
     for path in {edit.field.path for edit in edits}:
         own = [edit for edit in edits if edit.field.path == path]
-        out[path] = rewrite(manifests.files[path], own).decode()
+        out[path] = rewritten(manifests.files[path], own).data.decode()
     return Tree(out, tree.top)
 
 

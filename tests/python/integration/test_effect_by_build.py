@@ -23,7 +23,7 @@ from gitops_rollback.decide.effect import blocks_of, edited, findings_of, findin
 from gitops_rollback.decide.facts import NeedFindings, ServiceAtTip
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.image import find_image
-from gitops_rollback.manifest.forms import restoring_edit
+from gitops_rollback.manifest.edit import restoring_edit
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment

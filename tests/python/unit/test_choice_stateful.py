@@ -31,7 +31,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.merge import merge
 from gitops_rollback.ledger.records import StoredRecord
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import Build
 from gitops_rollback.repo.objects import Tip
 from unit.builders import (
@@ -263,7 +263,7 @@ class Shop(RuleBasedStateMachine):
     def _apply(self, change: Change) -> None:
         file = change.at.found.manifests.files[PATH]
         splices = [marker.splice for marker in change.markers]
-        self.text = rewrite(file, change.edits, splices).decode()
+        self.text = rewritten(file, change.edits, splices).data.decode()
         self.state = change.state or self.state
 
     def _wish(self, action: Action, *accept: str, releases: bool = False) -> Wish:

@@ -18,9 +18,9 @@ from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import TreeError
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.manifest.document import lookup, parse
+from gitops_rollback.manifest.fields import patch_fields
 from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import Place
-from gitops_rollback.manifest.json_patch import patch_fields
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment

@@ -13,8 +13,7 @@ from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import rewrite
-from gitops_rollback.manifest.forms import FieldEdit, value_of
+from gitops_rollback.manifest.edit import FieldEdit, rewritten, value_of
 from gitops_rollback.manifest.kustomize import read_kustomization
 from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import resolve
@@ -320,7 +319,7 @@ def test_an_inline_patch_is_edited_however_its_text_is_written(text: str, ends: 
     place = text[: text.index("acme/cart:9")]
     assert field.scalar.line == place.count("\n") + 1
     assert field.scalar.column == len(place.rpartition("\n")[2].rstrip("\\\"'")) + 1
-    edited = rewrite(file, [FieldEdit(field, "acme/cart:10")]).decode()
+    edited = rewritten(file, [FieldEdit(field, "acme/cart:10")]).data.decode()
     assert edited == text.replace("acme/cart:9", "acme/cart:10")
     _file, again = in_overlay({**files, "overlay/kustomization.yaml": edited})
     assert again.key == field.key
@@ -331,7 +330,7 @@ def test_a_text_that_an_edit_would_break_is_not_edited() -> None:
     file, field = in_overlay({**BASE, "overlay/kustomization.yaml": QUOTED})
     for broken in ('acme/cart:1", "x": "y', "acme/cart:\n1"):
         with pytest.raises(ManifestError):
-            rewrite(file, [FieldEdit(field, broken)])
+            rewritten(file, [FieldEdit(field, broken)])
 
 
 COPY = """\
@@ -867,7 +866,9 @@ def test_a_pointer_leads_to_an_image_or_to_a_tag_alone_in_any_file(text: str, ed
     data = {"v.yaml": (VERSIONS % text).encode(), "other.yaml": (VERSIONS % "x").encode()}
     manifests = read_manifests(data, words=config.words)
     [field] = resolve("cart", config.choose_environment(None), config, manifests).fields
-    after = rewrite(manifests.files["v.yaml"], [FieldEdit(field, value_of(field, "9.9.9", None))])
+    after = rewritten(
+        manifests.files["v.yaml"], [FieldEdit(field, value_of(field, "9.9.9", None))]
+    ).data
     assert after == (VERSIONS % edited).encode()
 
 

@@ -18,18 +18,16 @@ from gitops_rollback.manifest.edit import (
     FieldEdit,
     Splice,
     prove,
-    rewrite,
+    rewritten,
+    value_of,
 )
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.forms import value_of
-from gitops_rollback.manifest.image_field import Problem
-from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
+from gitops_rollback.manifest.image_field import ACTIVE_KEY, HELD_KEY, Problem
 from unit.builders import digest
 from unit.test_manifest_fields import POD_YAML
 
 if TYPE_CHECKING:
-    from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.markers import Marker
+    from gitops_rollback.manifest.image_field import ImageField, Marker
 
 COLLECTED = Path(__file__).resolve().parents[4] / "shared" / "data" / "manifests"
 NEW = f"acme/cart:1.5.0@{digest('new')}"
@@ -44,7 +42,7 @@ def read(text: str) -> tuple[ParsedFile, ImageField]:
 def edit(text: str, value: str = NEW) -> str:
     """The text after one edit of its first image."""
     file, field = read(text)
-    return rewrite(file, [FieldEdit(field, value)]).decode()
+    return rewritten(file, [FieldEdit(field, value)]).data.decode()
 
 
 STYLES = {
@@ -96,12 +94,12 @@ def test_several_fields_are_edited_at_once() -> None:
     text = POD_YAML + "    image: acme/cart:1\n  - {name: b, image: 'acme/cart:1'}\n"
     file = parse("a.yaml", text.encode())
     edits = [FieldEdit(field, NEW) for field in find_fields(file)]
-    assert rewrite(file, edits).decode() == text.replace("acme/cart:1", NEW)
+    assert rewritten(file, edits).data.decode() == text.replace("acme/cart:1", NEW)
 
 
 def test_without_edits_the_bytes_stay() -> None:
     text = "\ufeff" + POD_YAML
-    assert rewrite(parse("a.yaml", text.encode()), []) == text.encode()
+    assert rewritten(parse("a.yaml", text.encode()), []).data == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +132,7 @@ def values_edit(text: str, tag: str, sha: str | None) -> str:
     """The text of a values file after one edit of its image."""
     file = parse("values.yaml", text.encode())
     [field] = find_fields(file)
-    return rewrite(file, [FieldEdit(field, value_of(field, tag, sha))]).decode()
+    return rewritten(file, [FieldEdit(field, value_of(field, tag, sha))]).data.decode()
 
 
 def test_a_tag_that_stays_is_quoted_where_a_chart_would_print_another_one() -> None:
@@ -181,7 +179,7 @@ def test_what_reads_as_a_string_is_what_the_parser_says(value: str) -> None:
 def test_what_cannot_be_edited_safely_is_refused_with_the_reason(image: str) -> None:
     file, field = read(POD_YAML + image)
     with pytest.raises(ManifestError) as caught:
-        rewrite(file, [FieldEdit(field, NEW)])
+        rewritten(file, [FieldEdit(field, NEW)])
     assert caught.value.message.startswith(f"{field.position}: the image of container 'server' can")
     assert field.problem in caught.value.message
     assert caught.value.hint == "write the image as a plain one-line value, then run this again"
@@ -192,7 +190,7 @@ def test_a_problem_with_a_remedy_of_its_own_is_refused_with_that() -> None:
     signed = replace(field, problem=Problem("a tool signs the file;", "sign it anew"))
     told = r"safely: a tool signs the file; sign it anew$"
     with pytest.raises(ManifestError, match=told) as caught:
-        rewrite(file, [FieldEdit(signed, NEW)])
+        rewritten(file, [FieldEdit(signed, NEW)])
     assert caught.value.hint == "sign it anew, then run this again"
 
 
@@ -219,13 +217,13 @@ def _elsewhere(field: ImageField) -> ImageField:
 def test_the_proof_fails_where_a_value_would_not_read_back_as_itself(value: str) -> None:
     file, field = read(POD_YAML + "    image: acme/cart:1\n")
     with pytest.raises(ManifestError):
-        rewrite(file, [FieldEdit(field, value)])
+        rewritten(file, [FieldEdit(field, value)])
 
 
 def test_the_proof_fails_where_another_place_changes() -> None:
     file, field = read(POD_YAML + "    image: acme/cart:1\n")
     with pytest.raises(ManifestError, match=r"a\.yaml:\d: the edit would change more"):
-        rewrite(file, [FieldEdit(_elsewhere(field), NEW)])
+        rewritten(file, [FieldEdit(_elsewhere(field), NEW)])
 
 
 @pytest.mark.parametrize("text", ["other", "server\n  - image: x", "server\n    env: []"])
@@ -233,14 +231,14 @@ def test_the_proof_fails_where_a_splice_changes_more_than_a_comment(text: str) -
     file, _field = read(POD_YAML + "    image: acme/cart:1\n")
     start = POD_YAML.index("server")
     with pytest.raises(ManifestError, match="the edit would change more than the image"):
-        rewrite(file, [], [Splice(start, start + 6, text)])
+        rewritten(file, [], [Splice(start, start + 6, text)])
 
 
 def test_the_proof_fails_for_a_field_of_another_version_of_the_file() -> None:
     file, _field = read(POD_YAML + "    image: acme/cart:1\n")
     _other, field = read(POD_YAML + "    image: acme/cart:0\n")
     with pytest.raises(ManifestError, match="the edit would change more than the image"):
-        rewrite(file, [FieldEdit(field, NEW)])
+        rewritten(file, [FieldEdit(field, NEW)])
 
 
 def renamed(marker: Marker, key: str) -> Splice:
@@ -266,14 +264,14 @@ def test_a_flux_marker_is_held_and_restored(line: str, policy: str) -> None:
     file, field = read(text)
     [marker] = field.markers
     assert (marker.policy, marker.is_held) == (policy, False)
-    held = rewrite(file, [FieldEdit(field, NEW)], [renamed(marker, HELD_KEY)]).decode()
+    held = rewritten(file, [FieldEdit(field, NEW)], [renamed(marker, HELD_KEY)]).data.decode()
     assert held == text.replace("acme/cart:1", NEW).replace('policy"', 'policy-held"')
     file, field = read(held)
     [marker] = field.markers
     assert marker.is_held
     assert marker.active_text == marker.text.replace("-held", "")
     back = [renamed(marker, ACTIVE_KEY)]
-    restored = rewrite(file, [FieldEdit(field, "acme/cart:1")], back)
+    restored = rewritten(file, [FieldEdit(field, "acme/cart:1")], back).data
     assert restored.decode() == text
 
 
@@ -295,7 +293,7 @@ def test_a_flux_marker_is_held_and_restored(line: str, policy: str) -> None:
 def test_a_comment_that_is_no_marker_of_this_field_is_left_alone(line: str) -> None:
     file, field = read(POD_YAML + line + "\n")
     assert field.markers == ()
-    after = rewrite(file, [FieldEdit(field, NEW)]).decode()
+    after = rewritten(file, [FieldEdit(field, NEW)]).data.decode()
     assert after == (POD_YAML + line + "\n").replace("acme/cart:1", NEW)
 
 
@@ -373,7 +371,7 @@ def test_any_generated_manifest_is_edited_as_the_parser_reads_it_and_undone(
     if not fields:
         return
     field = fields[number % len(fields)]
-    after = rewrite(file, [FieldEdit(field, new)])
+    after = rewritten(file, [FieldEdit(field, new)]).data
     again = parse("a.yaml", after)
     found = find_fields(again)
     assert [f.value for f in found] == [new if f is field else f.value for f in fields]
@@ -381,7 +379,7 @@ def test_any_generated_manifest_is_edited_as_the_parser_reads_it_and_undone(
     assert len(after) - len(new.encode()) in (outside, outside + 2)
     same = found[number % len(fields)]
     if len(after) - len(new.encode()) == outside:
-        assert rewrite(again, [FieldEdit(same, field.value)]) == data
+        assert rewritten(again, [FieldEdit(same, field.value)]).data == data
 
 
 # The proof of `fields --prove` --------------------------------------------------------------------

@@ -10,11 +10,10 @@ import pytest
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse, printed
-from gitops_rollback.manifest.edit import prove
+from gitops_rollback.manifest.edit import FieldEdit, prove, value_of
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.forms import FieldEdit, value_of
+from gitops_rollback.manifest.image_field import find_marker, markers_in
 from gitops_rollback.manifest.kustomize import candidates, read_kustomization
-from gitops_rollback.manifest.markers import find_marker, markers_in
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 from unit.builders import digest
 

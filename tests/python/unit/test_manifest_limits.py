@@ -11,9 +11,8 @@ import yaml
 
 from gitops_rollback.effective.images import changed_text
 from gitops_rollback.errors import ManifestError, ResourceError
-from gitops_rollback.manifest import blocks, document
+from gitops_rollback.manifest import document, scalars
 from gitops_rollback.manifest.argo import folders_of, text_fields
-from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import (
     duplicate_key,
@@ -26,26 +25,25 @@ from gitops_rollback.manifest.document import (
 from gitops_rollback.manifest.edit import (
     FieldEdit,
     first_difference,
+    part_texts,
     prove,
-    rewrite,
     rewrite_to_compare,
+    rewritten,
+    value_of,
 )
-from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.fields import find_fields, patch_fields
 from gitops_rollback.manifest.flux import flux_kustomization, inline_patches
-from gitops_rollback.manifest.forms import part_texts, value_of
-from gitops_rollback.manifest.image_field import SUBSTITUTION, TAG, Place
-from gitops_rollback.manifest.json_patch import patch_fields
+from gitops_rollback.manifest.image_field import SUBSTITUTION, TAG, Place, find_marker
 from gitops_rollback.manifest.kustomize import entries_of, read_kustomization
-from gitops_rollback.manifest.markers import find_marker
-from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.objects import image_nodes, objects_of
 from gitops_rollback.manifest.patterns import go_glob
-from gitops_rollback.manifest.workloads import image_nodes
+from gitops_rollback.manifest.scalars import block_of
 from unit.builders import DEPLOYMENT, digest
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import ImageEntry
 
 CART = DEPLOYMENT.format(image="acme/cart:1")
 
@@ -243,7 +241,7 @@ def test_an_empty_document_beside_others_stays() -> None:
     text = f"---\n---\n{CART}---\n# nothing\n"
     file = parse("a.yaml", text.encode())
     [field] = find_fields(file)
-    after = rewrite(file, [FieldEdit(field, "acme/cart:2")])
+    after = rewritten(file, [FieldEdit(field, "acme/cart:2")]).data
     assert after.decode() == text.replace("acme/cart:1", "acme/cart:2")
     assert prove(file, field) == ""
 
@@ -406,7 +404,7 @@ def test_a_text_in_more_pieces_than_anybody_writes_is_not_edited(
     file = parse("a.yaml", f"values: {text}\n".encode())
     node = lookup(file.documents[0], "values")
     assert isinstance(node, yaml.ScalarNode)
-    monkeypatch.setattr(blocks, "_MOST_RUNS", 5 if is_edited else 0)
+    monkeypatch.setattr(scalars, "_MOST_RUNS", 5 if is_edited else 0)
     assert (block_of(file, node).host is not None) == is_edited
 
 

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.manifest.edit import FieldEdit, rewrite
-from gitops_rollback.manifest.forms import restoring_edit, value_of
+from gitops_rollback.manifest.edit import FieldEdit, restoring_edit, rewritten, value_of
 from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import Manifests, read_manifests
@@ -265,7 +264,7 @@ def assert_exact(example: Example, tag: str, sha: str) -> None:
         sha = NEW  # there is no place for a tag, or none for a tag alone
     texts = new_texts(example, tag, sha)
     edit = FieldEdit(field, value_of(field, tag, sha or None))
-    after = rewrite(manifests.files[example.path], [edit])
+    after = rewritten(manifests.files[example.path], [edit]).data
     if not edit.texts:
         assert after == data  # it says that already
         return
@@ -284,7 +283,7 @@ def assert_exact(example: Example, tag: str, sha: str) -> None:
     shown = shown if example.written.slot("tag") or example.written.slot("reference") else ""
     assert found_again.effective == example.name + version(shown, sha)
     undo = restoring_edit(found_again, field.value, field.recorded_parts)
-    assert rewrite(again.files[example.path], [undo]) == data
+    assert rewritten(again.files[example.path], [undo]).data == data
 
 
 tags = st.sampled_from([*SAFE_TAGS, *ODD_TAGS])

@@ -15,7 +15,7 @@ from gitops_rollback.image import same
 from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.holds import HeldMarker, Hold
 from gitops_rollback.ledger.message import Told, render
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import Build, Deed
 from unit.builders import (
     DEPLOYMENT,
@@ -55,7 +55,7 @@ WISH = Wish("rollback", PRESENT, build=Build("shop/cart", 9), by="jane", reason=
 def text_after(change: Change) -> str:
     """The manifest after a change."""
     file = change.at.found.manifests.files[PATH]
-    return rewrite(file, change.edits, [marker.splice for marker in change.markers]).decode()
+    return rewritten(file, change.edits, [marker.splice for marker in change.markers]).data.decode()
 
 
 def rolled_back(found: ServiceAtTip, to: str, wish: Wish = WISH) -> Change:
