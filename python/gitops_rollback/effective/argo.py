@@ -203,16 +203,13 @@ class Directory:
         """Tell whether it surely takes a file."""
         if self.other is not None or (self.is_said and is_kustomization(path)):
             return False
-        inside = path.removeprefix(f"{self.folder}/") if self.folder else path
-        if inside == path and self.folder:
+        above = f"{self.folder}/" if self.folder else ""
+        inside = path.removeprefix(above)
+        included, excluded = _glob(self.include or "*"), _glob(self.exclude)
+        if included is None or excluded is None or not path.startswith(above):
             return False
-        if "/" in inside and not self.below:
-            return False
-        included, excluded = _glob(self.include), _glob(self.exclude)
-        if included is None or excluded is None:
-            return False
-        is_meant = not self.include or included.fullmatch(inside) is not None
-        return is_meant and not (self.exclude and excluded.fullmatch(inside))
+        is_meant = (self.below or "/" not in inside) and included.fullmatch(inside)
+        return bool(is_meant) and not excluded.fullmatch(inside)
 
     def leaves(self, path: str) -> Unknown:
         """Return that it does not take a file, as far as that is known."""

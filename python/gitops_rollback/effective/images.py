@@ -149,22 +149,17 @@ def put(node: yaml.Node, path: Path, value: yaml.Node) -> yaml.Node:
 
 def split_image(text: str) -> tuple[str, str, str]:
     """Return name, tag and digest of an image's text, as kustomize takes it apart."""
-    slash = max(text.find("/"), 0)
-    at, colon = text.find("@", slash), text.find(":", slash)
-    if at < 0 and colon < 0:
-        return text, "", ""
-    if at >= 0 and (at < colon or colon < 0):
-        return text[:at], "", text[at + 1 :]
-    if at >= 0:
-        return text[:colon], text[colon + 1 : at], text[at + 1 :]
-    return text[:colon], text[colon + 1 :], ""
+    slash = max(text.find("/"), 0)  # before it a colon is that of a registry's port
+    rest, _, digest = text[slash:].partition("@")
+    name, _, tag = rest.partition(":")
+    return text[:slash] + name, tag, digest
 
 
 def is_for(name: str, text: str) -> bool:
     """Tell whether an entry of a name is for an image; raise `DoubtfulEntryError` if in doubt."""
     cuts = [len(text), *(n for n, sign in enumerate(text) if sign in ":@")]
     earlier = [n for n in cuts if _VERSION.fullmatch(text, n)]
-    later = [n for n in cuts if n not in earlier and _LATER.fullmatch(text, n)]
+    later = [n for n in cuts if _LATER.fullmatch(text, n)]
     if "|" in name and "(" not in name:
         raise DoubtfulEntryError("a name with | is for more than it says")
     try:

@@ -10,6 +10,8 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import yaml
+
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import lookup, text_of
@@ -18,8 +20,6 @@ from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    import yaml
 
     from gitops_rollback.effective.images import FieldSpec
     from gitops_rollback.effective.replace import Copied, Passed, Variable
@@ -218,7 +218,7 @@ def read_selector(target: yaml.Node | None) -> Selector | None:
         return None
     found = entries(target)
     unknown = sorted(found.keys() - _KEYS.keys() - {"apiVersion"})
-    if unknown or not hasattr(target, "value") or isinstance(target.value, str):
+    if unknown or not isinstance(target, yaml.MappingNode):
         raise TreeError(f"the target's {', '.join(unknown) or 'shape'} is not known")
     return Selector(**{_KEYS[k]: text_of(v) or "" for k, v in found.items() if k in _KEYS})
 
@@ -244,7 +244,7 @@ def selects(selector: str, labels: yaml.Node | None) -> bool:
     position = 0
     while position < len(selector):
         term = _TERM.match(selector, position)
-        if term is None or term.end() == position:
+        if term is None:
             raise TreeError(f"the selector '{selector}' is not understood")
         position = term.end()
         if not _holds(term, present):

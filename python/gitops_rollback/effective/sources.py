@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
 # What `flux bootstrap` calls the source of the repository that it writes to.
 SYSTEM = "flux-system"
-_KINDS = ("GitRepository",)
+_GIT = "GitRepository"
 # What hosts are called for ssh besides (docs.github.com, docs.gitlab.com, learn.microsoft.com).
 _HOSTS = {
     "ssh.github.com": "github.com",
@@ -153,10 +153,10 @@ class Sources:
         kind = text_of(lookup(reference, "kind")) or ""
         name = text_of(lookup(reference, "name")) or ""
         wanted = text_of(lookup(reference, "namespace")) or namespace
-        found = tuple(self._nearest(name, wanted, path)) if kind in _KINDS else ()
+        found = tuple(self._nearest(name, wanted, path)) if kind == _GIT else ()
         if not self.home.url or not name:
             return Pointing(Whose.OURS, sources=found)
-        if kind not in _KINDS:
+        if kind != _GIT:
             return Pointing(
                 Whose.UNKNOWN,
                 f"whether the {kind} {name} was made of these files is not known",
@@ -265,7 +265,7 @@ def is_system(source: GitSource) -> bool:
 
 def git_source(item: ManifestObject) -> GitSource | None:
     """Return an object as the GitRepository it is, or None if it is another."""
-    if item.kind != "GitRepository" or item.api_group != SOURCE_GROUP:
+    if item.kind != _GIT or item.api_group != SOURCE_GROUP:
         return None
     reference = item.find("spec", "ref")
     branch, revision = _followed(reference)

@@ -53,12 +53,9 @@ class Failure:
     @property
     def sentence(self) -> str:
         """The whole sentence: what failed, whose it is, what still serves, who tries again."""
-        ours = {
-            Whose.OURS: "",
-            Whose.OTHER: "this is not ours but another service's in the same Kustomization",
-            Whose.CLUSTER: "",
-        }[self.whose]
-        parts = (self.message, ours, self.serving, self.retries)
+        others = "this is not ours but another service's in the same Kustomization"
+        theirs = others if self.whose is Whose.OTHER else ""
+        parts = (self.message, theirs, self.serving, self.retries)
         return "; ".join(part for part in parts if part)
 
     def to_json(self) -> dict[str, Any]:

@@ -177,15 +177,14 @@ class ContainerState:
 
     def is_new(self, target: Target) -> bool:
         """Tell whether it was told to run the target's image, or runs it by its digest."""
-        if target.match(self.image) is not Match.OTHER:
-            return True
-        return bool(self.digest) and self.digest == target.image.digest
+        return target.match(self.image) is not Match.OTHER or self._took(target)
 
     def is_proven(self, target: Target) -> bool:
         """Tell whether it runs the target's digest: named by it, or by what the runtime took."""
-        return target.is_proven_by(self.image) or (
-            bool(self.digest) and self.digest == target.image.digest
-        )
+        return target.is_proven_by(self.image) or self._took(target)
+
+    def _took(self, target: Target) -> bool:
+        return bool(self.digest) and self.digest == target.image.digest
 
 
 @dataclass(frozen=True)
@@ -438,7 +437,7 @@ def _container(spec: Json, status: Json, *, is_first: bool) -> ContainerState:
         name=text(spec, "name"),
         image=text(spec, "image"),
         image_id=text(status, "imageID"),
-        ready=mapping(status).get("ready") is True,
+        ready=truth(status, "ready"),
         running="running" in mapping(status, "state"),
         restarts=number(status, "restartCount"),
         waiting=text(waiting, "reason"),
