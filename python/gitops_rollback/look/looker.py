@@ -57,8 +57,7 @@ from gitops_rollback.ledger.message import is_own, read_trailers
 from gitops_rollback.ledger.records import StoredRecord, digest_of_bytes
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
-from gitops_rollback.look.environment_files import is_held
-from gitops_rollback.look.flux_files import read_policies
+from gitops_rollback.look.environment_files import is_held, read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
 from gitops_rollback.look.standings import stood_beside
 from gitops_rollback.manifest.compare import Difference, differences

@@ -18,6 +18,8 @@ from gitops_rollback.ledger.state import FOLDER, named_at, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
+    flux_manifests,
+    flux_paths,
     follow_overlays,
     is_held,
     is_manifest,
@@ -27,7 +29,6 @@ from gitops_rollback.look.environment_files import (
     read_files,
     wanted_paths,
 )
-from gitops_rollback.look.flux_files import flux_manifests, flux_paths
 from gitops_rollback.look.standings import fields_where_noted, read_standings
 from gitops_rollback.model import ROLLBACK, is_name
 from gitops_rollback.repo.objects import Tip

@@ -20,9 +20,9 @@ from gitops_rollback.storage.model import ERROR, NO_PROVISIONER, WARNING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from gitops_rollback.storage.kubernetes import Steps
     from gitops_rollback.storage.model import Claim, Finding, StorageClass, Volume
     from gitops_rollback.storage.mounts import World
-    from gitops_rollback.storage.values import Steps
 
 BOUND, PROVISIONED, PENDING, UNKNOWN = "bound", "provisioned", "pending", "unknown"
 REFUSED = "the API server refuses it as it is written"

@@ -15,14 +15,13 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import ParsedFile, TangledError, parse_once
 from gitops_rollback.manifest.objects import unlisted
-from gitops_rollback.storage import values
-from gitops_rollback.storage.values import parse_quantity
+from gitops_rollback.storage.kubernetes import mark_of, node_at, parse_quantity, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from fractions import Fraction
 
-    from gitops_rollback.storage.values import Steps
+    from gitops_rollback.storage.kubernetes import Steps
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -310,11 +309,11 @@ class KubernetesObject:
 
     def place(self, steps: Steps) -> tuple[int, int]:
         """Return line and column, from 1, of what steps lead to, as far as it is there."""
-        return values.mark_of(self.node, steps)
+        return mark_of(self.node, steps)
 
     def source(self, steps: Steps) -> str:
         """Return the text of what keys and indexes lead to, as it stands in the file."""
-        node = values.node_at(self.node, steps)
+        node = node_at(self.node, steps)
         return self.text[node.start_mark.index : node.end_mark.index] if node else ""
 
     def finding(
@@ -331,7 +330,7 @@ def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[Kubern
         for _pointer, node in unlisted(root):
             if not isinstance(node, yaml.MappingNode):
                 continue
-            value = values.plain(node)
+            value = plain(node)
             metadata = value.get("metadata")
             metadata = metadata if isinstance(metadata, dict) else {}
             yield KubernetesObject(

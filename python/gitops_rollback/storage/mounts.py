@@ -33,8 +33,8 @@ from gitops_rollback.storage.structure import REFUSED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from gitops_rollback.storage.kubernetes import Steps
     from gitops_rollback.storage.model import Finding, KubernetesObject
-    from gitops_rollback.storage.values import Steps
 
 _WAITS = "the pod stays Pending"
 POD_SPEC_PATHS: dict[str, tuple[str, ...]] = {

@@ -12,11 +12,10 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
-from gitops_rollback.storage.kubernetes import misspelt, written
+from gitops_rollback.storage.kubernetes import misspelt, parse_quantity, written
 from gitops_rollback.storage.model import ERROR, WARNING
 from gitops_rollback.storage.mounts import POD_SPEC_PATHS
 from gitops_rollback.storage.structure import REFUSED, bad_values, missing
-from gitops_rollback.storage.values import parse_quantity
 from gitops_rollback.storage.volumes import (
     claim_rules,
     class_rules,
@@ -29,9 +28,9 @@ from gitops_rollback.storage.volumes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gitops_rollback.storage.kubernetes import Steps
     from gitops_rollback.storage.model import Finding, KubernetesObject
     from gitops_rollback.storage.structure import Structure, Wrong
-    from gitops_rollback.storage.values import Steps
 
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass
 from gitops_rollback.model import some
-from gitops_rollback.storage.kubernetes import written
+from gitops_rollback.storage.kubernetes import parse_quantity, written
 from gitops_rollback.storage.mounts import POD_SPEC_PATHS, World, workload_of, worlds
-from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from gitops_rollback.storage.kubernetes import Steps
     from gitops_rollback.storage.model import Claim, Finding, KubernetesObject
     from gitops_rollback.storage.mounts import Workload
     from gitops_rollback.storage.review import Review
-    from gitops_rollback.storage.values import Steps
 
 # Volumes that hold no data of their own.
 _NO_DATA = ("configMap", "secret", "downwardAPI", "projected", "emptyDir", "image")

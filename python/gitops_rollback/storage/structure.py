@@ -14,14 +14,16 @@ from gitops_rollback.manifest.document import duplicate_key, walk
 from gitops_rollback.storage import kubernetes
 from gitops_rollback.storage.kubernetes import (
     NAME,
+    Steps,
     Violation,
     api_versions,
     belongs,
+    is_null,
     misspelt,
+    node_at,
     written,
 )
 from gitops_rollback.storage.model import ERROR
-from gitops_rollback.storage.values import Steps, is_null, node_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,15 +12,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import regex
-from gitops_rollback.storage.kubernetes import definition, definition_of, published, written
-from gitops_rollback.storage.values import parse_quantity
+from gitops_rollback.storage.kubernetes import (
+    definition,
+    definition_of,
+    parse_quantity,
+    published,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from gitops_rollback.storage.kubernetes import Steps
     from gitops_rollback.storage.model import KubernetesObject
     from gitops_rollback.storage.structure import Wrong
-    from gitops_rollback.storage.values import Steps
 
 _NO_SOURCE = frozenset(
     {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from gitops_rollback.storage.kubernetes import parse_quantity
 from gitops_rollback.storage.review import Review, review
-from gitops_rollback.storage.values import parse_quantity
 
 CASES = Path(__file__).parent / "golden/binding"
 RECORDED: dict[str, Any] = json.loads((CASES / "recorded.json").read_text(encoding="utf-8"))
