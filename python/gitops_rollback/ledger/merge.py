@@ -116,24 +116,34 @@ def with_commits(
         if place is None and rest and _carried(rest[0], entries[number:]):
             place = 0
         if place is None:
-            merged.append(entry)
+            since = _since(entries, rest) if number == 0 and not is_top else []
+            merged += [*since, entry]
+            rest = rest[len(since) :]
             continue
         above = [_unless_told(commit) for commit in rest[:place]]
         if state and number == 0 and above:
             alike = [one for one in rest if _is_same(one, entry) and not one.image.digest]
             above[-1] = _after(above[-1], state, alike)
         if not (is_spine and (is_top or last_found >= 0)):
-            is_later = last_found < 0 and merged and above
-            if is_later and not agree(above[0].image, merged[0].image):
-                merged = above + merged
-            else:
-                merged += above
+            merged += above
         merged.append(_joined(entry, rest[place]))
         rest = rest[place + 1 :]
         last_found = number
     if entries and last_found < len(entries) - 1:
         rest = _below(entries[-1], rest)
     return merged + rest
+
+
+def _since(entries: Sequence[Event], commits: Sequence[Event]) -> list[Event]:
+    """Return the commits after a state file's newest deed, which left none of its own.
+
+    It was folded into the newest that left the same image; where none did, all came after it that
+    are above those of older deeds. Else an edit by hand to an image that ran once would be taken
+    for the deploy of it.
+    """
+    alike = (place for place, one in enumerate(commits) if agree(one.image, entries[0].image))
+    older = (place for one in entries[1:] if (place := _place(one, commits)) is not None)
+    return [_unless_told(commit) for commit in commits[: next(alike, next(older, 0))]]
 
 
 def is_placed(state: State | None, history: Sequence[HistoryEntry]) -> bool:

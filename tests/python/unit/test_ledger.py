@@ -104,6 +104,23 @@ def test_edits_on_top_of_the_state_file_come_first() -> None:
     assert lines(ledger) == ["edit 3>4 git", "deploy 2>3 git", "deploy 1>2 git"]
 
 
+@pytest.mark.parametrize(
+    ("deeds", "edits", "expected"),
+    [
+        (["1>2", "2>3", "3<2"], ["3"], ["edit 2>3", "rollback 3>2", "deploy 2>3", "deploy 1>2"]),
+        (["1>2", "2>3"], ["4", "5"], ["edit 4>5", "edit 2>4", "deploy 2>3", "deploy 1>2"]),
+    ],
+    ids=["into one that changed nothing", "into an edit by hand"],
+)
+def test_edits_come_after_deeds_that_were_folded(
+    deeds: list[str], edits: list[str], expected: list[str]
+) -> None:
+    commits = [commit(1, "2", "1>2")]
+    commits += [commit(number, text) for number, text in enumerate(edits, 2)]
+    ledger = account(edits[-1], state(*deeds), tuple(reversed(commits)))
+    assert [line.removesuffix(" git") for line in lines(ledger)] == expected
+
+
 def test_a_deploy_whose_commit_was_reverted_with_its_state_is_marked() -> None:
     commits = (commit(3, "2"), commit(2, "3", "2>3"), commit(1, "2", "1>2"))
     ledger = account("2", state("1>2"), commits)

@@ -126,6 +126,20 @@ def test_commits_above_what_the_state_file_left_there_are_no_edits() -> None:
             ["1", "2"],
             id="an edit back to what such deeds left",
         ),
+        pytest.param(
+            ["1>2", "2>3", "3<2"],
+            ["1", "2", "3"],
+            "3",
+            ["1", "2", "3"],
+            id="an edit to the bad image itself, whose deeds were folded",
+        ),
+        pytest.param(
+            ["1>2", "2>3", "3>4", "4<2"],
+            ["1", "2", "3", "4"],
+            "4",
+            ["1", "2", "3", "4"],
+            id="edits that are like the deeds that were folded",
+        ),
         pytest.param(["1>2"], [], "8", [], id="nothing explains it"),
     ],
 )
