@@ -24,15 +24,17 @@ _GRACE, _PART = 2.0, 0.05
 _AT_ONCE = 0.001  # seconds
 
 _end: float | None = None  # on the monotonic clock
+_has_rung = False
 
 
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
     """Raise `OutOfTime`, once, in a `with` block that lasts longer than some seconds."""
-    global _end  # noqa: PLW0603 - the process has one timer
+    global _end, _has_rung  # noqa: PLW0603 - the process has one timer
     if threading.current_thread() is not threading.main_thread() or seconds <= 0:
         yield  # signals reach the main thread alone
         return
+    _has_rung = False
     before = signal.signal(signal.SIGALRM, _ring)
     _end = time.monotonic() + seconds * (1 + _PART) + _GRACE
     _wind()
@@ -78,6 +80,11 @@ def lasting(seconds: float) -> Iterator[None]:
             _wind()
 
 
+def has_rung() -> bool:
+    """Tell whether the time of a run of this process was up: whatever was made of `OutOfTime`."""
+    return _has_rung
+
+
 def ring_again() -> None:
     """Raise once more what the interpreter dropped, as it does while it removes an object."""
     global _end  # noqa: PLW0603 - as above
@@ -91,7 +98,8 @@ def _wind() -> None:
 
 
 def _ring(_number: int, _frame: FrameType | None) -> None:
-    global _end  # noqa: PLW0603 - as above
+    global _end, _has_rung  # noqa: PLW0603 - as above
     if _end is not None:
+        _has_rung = True
         _end = None  # what cleans up afterwards is not disturbed
         raise OutOfTime

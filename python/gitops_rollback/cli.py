@@ -108,7 +108,8 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
-    from gitops_rollback.errors import (  # noqa: PLC0415 - not for --version
+    from gitops_rollback.alarm import has_rung  # noqa: PLC0415 - not for --version
+    from gitops_rollback.errors import (  # noqa: PLC0415 - the same
         GitopsRollbackError,
         Interrupted,
         InterruptedRunError,
@@ -131,10 +132,11 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     except (OutOfTime, MemoryError) as error:
         return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
-        if has_heard():  # of what a signal raises, C code can make an error of its own
+        # Of what a signal or the timer raises, C code can make an error of its own.
+        if has_heard():
             what = "interrupted; what was pushed before, if anything, is told above"
             return _fail(InterruptedRunError(what, _AGAIN), meant.output)
-        return _fail(_unexpected(error), meant.output)
+        return _fail(_resource(OutOfTime()) if has_rung() else _unexpected(error), meant.output)
 
 
 def _tell_build(command: str, code: int) -> None:

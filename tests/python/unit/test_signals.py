@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from gitops_rollback.errors import Exit
 
 # The interpreter drops what is raised while it removes an object, and goes on.
@@ -38,15 +40,19 @@ def test_a_signal_that_arrives_where_exceptions_are_dropped_is_not_lost() -> Non
 
 # As `from _ssl import RAND_egd` does of one that arrives while it looks for that name.
 MADE_ANOTHER = """
-import os, signal, sys
-from gitops_rollback import cli
-from gitops_rollback.errors import Interrupted
+import os, signal, sys, time
+from gitops_rollback import alarm, cli
+from gitops_rollback.errors import Interrupted, OutOfTime
+
+alarm._GRACE = 0.0
 
 def dispatch(*_arguments):
     try:
-        if sys.argv[1:]:
+        if "signal" in sys.argv:
             os.kill(os.getpid(), signal.SIGTERM)
-    except Interrupted:
+        with alarm.bounded(0.01 if "timer" in sys.argv else 60):
+            time.sleep(20 if "timer" in sys.argv else 0)
+    except (Interrupted, OutOfTime):
         pass
     raise TypeError("expected a message argument")
 
@@ -55,13 +61,19 @@ sys.exit(cli._run(["services"], {}))
 """
 
 
-def test_a_signal_of_which_c_code_makes_another_error_is_no_bug() -> None:
-    def run(*signals: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-c", MADE_ANOTHER, *signals]
-        return subprocess.run(line, capture_output=True, check=False, text=True, timeout=60)
-
-    stopped, wrong = run("signal"), run()
-    assert stopped.returncode == Exit.INTERRUPTED
-    assert stopped.stderr.startswith("error: interrupted; what was pushed before, if anything")
-    assert wrong.returncode == Exit.BUG
-    assert "has a bug: TypeError: expected a message argument" in wrong.stderr
+@pytest.mark.parametrize(
+    ("why", "code", "words"),
+    [
+        ("signal", Exit.INTERRUPTED, "error: interrupted; what was pushed before, if anything"),
+        ("timer", Exit.FAILED, "error: the run computed for longer than --timeout allows"),
+        ("nothing", Exit.BUG, "has a bug: TypeError: expected a message argument"),
+    ],
+)
+def test_what_c_code_makes_of_a_signal_or_the_timer_is_no_bug(
+    why: str, code: Exit, words: str
+) -> None:
+    line = [sys.executable, "-c", MADE_ANOTHER, why]
+    done = subprocess.run(line, capture_output=True, check=False, text=True, timeout=60)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert ("Traceback" in done.stderr) is (code == Exit.BUG)
