@@ -36,6 +36,11 @@ VARIABLES = (
     "GH_TOKEN",
     "GITLAB_TOKEN",
 )
+HEADERS = "JENKINS_API_EXTRA_HEADERS"  # lines, some of which are secrets: by the header's name,
+_SECRET_HEADER = regex(
+    r"auth|cookie|token|secret|passw|key|credential|session|signature|jwt", re.IGNORECASE
+)
+_LIKE_A_TOKEN = regex(r"[\w+/=-]{16,}")  # or by what it is: no name, host or path
 # The options whose value is an address or begins with a host, whatever is wrong with it.
 ADDRESSES = (
     *("repository", "hub-url", "registry-url", "forge-url", "jenkins", "library-url", "source"),
@@ -126,13 +131,25 @@ def know(*secrets: str | None) -> None:
 
 def know_environment(environment: Mapping[str, str]) -> None:
     """Remember the secrets that variables hold, those in addresses too."""
-    know(*(environment.get(name) for name in VARIABLES))
+    know(*(environment.get(name) for name in VARIABLES), *_of_headers(environment.get(HEADERS, "")))
     know_addresses(environment.values())
     for name in (*_ADDRESS_VARIABLES, *map(variable_of, ADDRESSES)):
         know_address(environment.get(name, ""))
     for name, text in environment.items():
         if name.startswith(variable_of("")):
             _know_like_an_address(text)
+
+
+def _of_headers(lines: str) -> Iterator[str]:
+    for line in lines.splitlines():
+        name, _colon, text = line.partition(":")
+        value = text.strip()
+        if _SECRET_HEADER.search(name):
+            yield value
+            yield from value.split()[-1:]  # `Bearer …`
+            yield from (cookie.partition("=")[2] for cookie in value.split(";"))
+        elif _LIKE_A_TOKEN.fullmatch(value):
+            yield value
 
 
 def know_arguments(arguments: Sequence[str]) -> None:

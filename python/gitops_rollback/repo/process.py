@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.reading import read_file
-from gitops_rollback.redaction import VARIABLES, hide
+from gitops_rollback.redaction import HEADERS, VARIABLES, hide
 from gitops_rollback.repo.objects import garbled
 from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, talk
 
@@ -49,7 +49,7 @@ _FOREIGN = (
 # The secrets that are git's, or of the helpers that it starts. It is told no other one: hooks of a
 # repository on this disk are told what git is told.
 _SECRETS = frozenset({"GIT_PASSWORD", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN"})
-_OTHERS_SECRETS = frozenset(VARIABLES) - _SECRETS | {"JENKINS_API_EXTRA_HEADERS"}
+_OTHERS_SECRETS = frozenset(VARIABLES) - _SECRETS | {HEADERS}
 # Traces in the midst of the words that are read below; into files they go on.
 _TRACES = ("GIT_TRACE", "GIT_CURL_VERBOSE")
 _TO_STDERR = ("1", "2", "true")

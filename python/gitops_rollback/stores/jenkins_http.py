@@ -15,6 +15,7 @@ import jenkins
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.reading import read_json
+from gitops_rollback.redaction import HEADERS
 from gitops_rollback.stores.jenkins_failures import (
     Access,
     explain,
@@ -50,7 +51,7 @@ class JenkinsHttp:
         self._who = bound_to(
             base,
             basic(user, token) if user and token else None,
-            _extra_headers(environment.get("JENKINS_API_EXTRA_HEADERS", "")),
+            _extra_headers(environment.get(HEADERS, "")),
         )
         manners = Manners(explain, retries=2, waits=False, longest=LONGEST_REQUEST)
         self._http = Http(environment, deadline.remaining, manners)

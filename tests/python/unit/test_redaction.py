@@ -281,6 +281,16 @@ def test_the_variables_of_secrets_are_known_and_those_of_a_proxy() -> None:
         assert redaction.hide(f"<{secret}>") == "<***>"
 
 
+def test_of_further_headers_what_is_secret_is_known_and_what_names_things_is_not() -> None:
+    lines = (
+        "Authorization: Bearer gate-7\nCookie: a=first-9; session=second-9\nX-Api-Key: thirds\n"
+        "X-Gate: fourth0123456789abc\nX-Forwarded-Host: jenkins.corp.example\nno header"
+    )
+    redaction.know_environment({"JENKINS_API_EXTRA_HEADERS": lines})
+    said = "gate-7 first-9 second-9 thirds fourth0123456789abc jenkins.corp.example header"
+    assert redaction.hide(said) == "*** *** *** *** *** jenkins.corp.example header"
+
+
 def test_a_document_is_hidden_in_keys_and_values() -> None:
     redaction.know("hunter2!")
     document = {"hunter2!": ["a hunter2!", 1, None, True], "b": {"c": "hunter2!"}}
