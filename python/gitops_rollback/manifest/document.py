@@ -74,6 +74,7 @@ _VERSION_KEY = regex(rb"^apiVersion:", re.MULTILINE)
 _KIND_KEY = regex(rb"^kind:", re.MULTILINE)
 MOST_NODES = 300_000  # keys and values of one file
 MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
+_OF_A_FIELD = 6  # values take as much memory as one image field
 _LIKE_A_VALUE = 100  # characters of a text, which is there up to three times
 _DEEPEST_TO_COMPOSE = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 _DEEPEST = 200  # levels, aliases written out: the widest definitions have some forty
@@ -250,6 +251,7 @@ class _Read:
     def __init__(self) -> None:
         self.total = 0
         self._files: dict[int, tuple[weakref.ref[ParsedFile], int, bool]] = {}
+        self._beside: dict[int, int] = {}
 
     def add(self, file: ParsedFile, most: int) -> None:
         """Count a file that has at most so many; raise `ResourceError` where they are too many."""
@@ -257,6 +259,16 @@ class _Read:
         most += _bulk(file)
         self._files[key] = (weakref.ref(file, lambda _gone: self._forget(key)), most, False)
         self.total += most
+        self._bound(file)
+
+    def add_fields(self, file: ParsedFile, number: int) -> None:
+        """Count the fields of a file, however often it is asked for them; raise as `add` does."""
+        more = max(0, number * _OF_A_FIELD - self._beside.get(id(file), 0))
+        self._beside[id(file)] = self._beside.get(id(file), 0) + more
+        self.total += more
+        self._bound(file)
+
+    def _bound(self, file: ParsedFile) -> None:
         if self.total > MOST_AT_ONCE:
             _PARSED.let_go()
             self._count()
@@ -264,11 +276,12 @@ class _Read:
             raise ResourceError(
                 f"the manifests that are read together are larger than {MOST_AT_ONCE} keys and "
                 f"values: {file.path} and what follows is not read",
-                "give the environment a `path` or the service `manifests`, so that less is read",
+                "give the environment a `path` or the service `manifests`, so that less is read; "
+                "of files on this disk name fewer at once",
             )
 
     def _forget(self, key: int) -> None:
-        self.total -= self._files.pop(key)[1]
+        self.total -= self._files.pop(key)[1] + self._beside.pop(key, 0)
 
     def _count(self) -> None:
         """Replace what files have at most by what they have: a long text is one value."""
@@ -287,6 +300,11 @@ _READ = _Read()
 def _bulk(file: ParsedFile) -> int:
     """Return how many keys and values take as much memory as a file's text."""
     return len(file.text) // _LIKE_A_VALUE
+
+
+def count_fields(file: ParsedFile, number: int) -> None:
+    """Count the image fields of a file as keys and values; raise `ResourceError` if too many."""
+    _READ.add_fields(file, number)
 
 
 def parse_once(path: str, data: bytes) -> ParsedFile:
@@ -525,7 +543,7 @@ def values_of(root: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
 def _decode(path: str, data: bytes) -> str:
     if len(data) > LARGEST_MANIFEST:
         raise ManifestError(
-            f"{path} has {len(data)} bytes, more than a manifest may have ({LARGEST_MANIFEST})",
+            f"{path} has more bytes than a manifest may have ({LARGEST_MANIFEST})",
             "split the file, or name the right one in .gitops-rollback.toml",
         )
     try:

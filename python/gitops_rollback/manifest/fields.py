@@ -13,6 +13,7 @@ import yaml
 from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.argo import application_fields, override_fields
 from gitops_rollback.manifest.document import (
+    count_fields,
     items_of,
     lookup,
     paths_to_nodes,
@@ -83,6 +84,7 @@ def find_fields(
         ]
         for field in found:
             refuse_duplicate_keys(file.path, way_to(file.documents[field.document], field.pointer))
+    count_fields(file, len(found))
     sealed = {n: why for n, root in enumerate(file.documents) if (why := sealed_by(root))}
     found = [
         replace(one, problem=sealed[one.document]) if one.document in sealed else one

@@ -260,7 +260,8 @@ class KubernetesObject:
     """One object of a file: `value` without what is null, `namespace` None where none is written.
 
     `is_patch` marks a part of an object that kustomize lays over another, `is_refused` one that the
-    API server does not take as it is written: no claim and no volume comes of it.
+    API server does not take as it is written: no claim and no volume comes of it. Its `node` is
+    counted as memory in use for as long as it holds the `file`.
     """
 
     path: str
@@ -271,7 +272,7 @@ class KubernetesObject:
     namespace: str | None
     value: dict[str, Any] = field(repr=False, hash=False)
     node: yaml.Node = field(repr=False, compare=False)
-    text: str = field(repr=False, compare=False, default="")
+    file: ParsedFile = field(repr=False, compare=False)
     is_patch: bool = False
     is_refused: bool = False
 
@@ -314,7 +315,7 @@ class KubernetesObject:
     def source(self, steps: Steps) -> str:
         """Return the text of what keys and indexes lead to, as it stands in the file."""
         node = node_at(self.node, steps)
-        return self.text[node.start_mark.index : node.end_mark.index] if node else ""
+        return self.file.text[node.start_mark.index : node.end_mark.index] if node else ""
 
     def finding(
         self, severity: str, code: str, steps: Steps, message: str, *, effect: str, mend: str
@@ -342,7 +343,7 @@ def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[Kubern
                 namespace=_text(metadata.get("namespace")) or None,
                 value=value,
                 node=node,
-                text=file.text,
+                file=file,
                 is_patch=is_patch,
             )
 

@@ -304,7 +304,7 @@ def test_a_key_that_stands_twice_is_an_error_with_line_and_column(
         (b"a: *b\n", "a.yaml:1:4 is not readable as YAML: found undefined alias"),
         (b"%YAML 9.9\n---\na: 1\n%x\n", "a.yaml"),
         (b"[" * 200_000, "a.yaml"),
-        (b"a: " + b"x" * 10_000_000, "more than a manifest may have"),
+        (b"a: " + b"x" * 10_000_000, "more bytes than a manifest may have"),
     ],
 )
 def test_what_is_no_manifest_is_one_error_that_names_the_place(data: bytes, message: str) -> None:

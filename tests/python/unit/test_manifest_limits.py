@@ -312,6 +312,22 @@ def test_files_that_are_used_together_are_bounded_by_what_they_have(
         parse(f"{number}.yaml", b"a: [b, c, d, e, f]\n")  # what is let go does not count
 
 
+def test_image_fields_count_as_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = CART.encode()
+    monkeypatch.setattr(document, "_READ", document._Read())  # noqa: SLF001 - none of other tests
+    held = [parse("0.yaml", text)]
+    alone = document._READ.total  # noqa: SLF001 - as above
+    for _again in range(2):
+        assert len(find_fields(held[0])) == 1
+    assert document._READ.total == alone + 6  # noqa: SLF001 - as above
+    monkeypatch.setattr(document, "MOST_AT_ONCE", 2 * alone + 6)
+    held.append(parse("1.yaml", text))
+    with pytest.raises(ResourceError, match=r"1\.yaml and what follows is not read"):
+        find_fields(held[1])
+    held.clear()
+    assert document._READ.total == 0  # noqa: SLF001 - as above
+
+
 def test_an_image_that_is_pointed_at_is_found_once() -> None:
     pointers = ("/spec/template/spec/containers/0/image",)
     [item] = objects_of(parse("a.yaml", CART.encode()))

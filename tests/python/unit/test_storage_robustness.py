@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitops_rollback.storage.review import review
+from gitops_rollback.manifest import document
+from gitops_rollback.storage.review import read_objects, review
 from unit.test_storage_binding import claim, volume
 from unit.test_storage_risks import CLASS, stateful, workload
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[3]
 TEXTS = (
@@ -25,6 +29,16 @@ ODD: tuple[Any, ...] = (
     *(None, "", "x", 0, -1, 1.5, True, [], {}, ["x"], [None], [[]], {"x": None}, [{"name": 1}]),
     *({"storage": []}, {"matchLabels": []}, {"matchExpressions": [1]}, "${X}", "9" * 50),
 )
+
+
+def test_what_objects_hold_of_their_files_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "_READ", document._Read())  # noqa: SLF001 - none of other tests
+    document.let_go()
+    objects = read_objects({"a.yaml": TEXTS[0].encode()})
+    document.let_go()
+    assert document._READ.total > 0  # noqa: SLF001 - as above
+    del objects
+    assert document._READ.total == 0  # noqa: SLF001 - as above
 
 
 def paths_of(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
