@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.given import walk
+from gitops_rollback.commands.given import read_manifest, walk
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.late import dataclass, replace
@@ -93,7 +93,7 @@ def _read_local(options: argparse.Namespace) -> _Checked:
             "--service says which manifests of the repository are meant, and paths were given",
             "leave out one of them",
         )
-    files = {str(path): path.read_bytes() for path in walk(options.paths)}
+    files = {str(path): read_manifest(path) for path in walk(options.paths)}
     found = review(files)
     return _Checked(", ".join(options.paths), len(files), found, found.findings)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.given import walk
+from gitops_rollback.commands.given import read_manifest, walk
 from gitops_rollback.decide.effect import edited
 from gitops_rollback.effective.effect import WARNING, judge
 from gitops_rollback.errors import Exit, GitopsRollbackError
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     del environment
     paths = {str(path): path for path in walk(options.paths or ["."])}
     found = _Found()
-    for data in inventory.parts_of(paths, lambda path: paths[path].read_bytes()):
+    for data in inventory.parts_of(paths, lambda path: read_manifest(paths[path])):
         found.add(inventory.read_manifests(data), proves=options.prove)
         let_go()
     fields = [one for _place, one in sorted(found.fields, key=itemgetter(0))]

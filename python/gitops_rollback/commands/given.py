@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import schema
 from gitops_rollback.decide.plan import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.effective.templates import is_beside
-from gitops_rollback.errors import UsageError
+from gitops_rollback.errors import OutOfTime, UsageError
 from gitops_rollback.image import find_image
 from gitops_rollback.ledger.records import LARGEST_RECORD, RECORD_FILE, is_copy, parse_record
+from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.model import one_line
 
@@ -125,6 +126,10 @@ def _bytes_of(path: str, most: int, told: str, hint: str) -> bytes:
             return stream.read(most + 1)
     except OSError as error:
         raise UsageError(f"{told} cannot be read: {error.strerror}", hint) from error
+    except OutOfTime as silence:  # a pipe that nobody writes to, or closes
+        raise UsageError(
+            f"{told} was not there in whole when the time of --timeout was up: who writes it?", hint
+        ) from silence
 
 
 def _sound(data: bytes, schemas: Sequence[str], most: int, told: str, hint: str) -> dict[str, Any]:
@@ -137,10 +142,15 @@ def _sound(data: bytes, schemas: Sequence[str], most: int, told: str, hint: str)
     raise UsageError(f"{told}: {wrong[0]}", hint) from wrong[0]
 
 
+def read_manifest(path: Path) -> bytes:
+    """Read a file that `walk` found; of one that is too large, what shows that it is."""
+    return _bytes_of(str(path), LARGEST_MANIFEST, str(path), "name files that this account reads")
+
+
 def walk(paths: Iterable[str]) -> Iterator[Path]:
     """Yield the files that are named, and the manifests in the folders that are.
 
-    Raises `UsageError` for a path where nothing is.
+    Raises `UsageError` for a path where nothing is, or what is read only once.
     """
     for text in paths:
         path = Path(text)
@@ -150,6 +160,9 @@ def walk(paths: Iterable[str]) -> Iterator[Path]:
         elif os.path.isdir(text):  # noqa: PTH112
             found = (p for p in sorted(path.rglob("*")) if _is_manifest(p) and p.is_file())
             yield from (p for p in found if ".git" not in p.parts and not _is_copy(p))
+        elif os.path.exists(text):  # noqa: PTH110 - as above
+            hint = "write what it gives into a file, and name that"
+            raise UsageError(f"{text} is neither a file nor a folder", hint)
         else:
             raise UsageError(f"there is no file or folder {text}", "name one that is there")
 

@@ -220,6 +220,20 @@ def test_a_plan_that_cannot_be_read_is_a_usage_error(shop: Shop, content: bytes 
         assert "plan.json" in run.error["message"]
 
 
+def test_a_pipe_that_nobody_writes_to_is_waited_for_and_named(released: Shop) -> None:
+    path = released.root / "pipe"
+    os.mkfifo(path)
+    more = ("--plan", str(path), "--reason", "x", "--timeout", "0.1")
+    run = released.run("rollback", *more)
+    assert (run.code, run.error["category"]) == (2, "usage")
+    assert f"the plan {path} was not there in whole when" in run.error["message"]
+    for command in ("fields", "check"):
+        line = [str(COMMAND), command, *(["--storage"] if command == "check" else []), str(path)]
+        done = subprocess.run(line, env=released.environment, capture_output=True, check=False)
+        assert done.returncode == 2
+        assert f"{path} is neither a file nor a folder".encode() in done.stderr
+
+
 def test_a_plan_for_another_repository_or_branch_is_refused(released: Shop) -> None:
     released.ok("plan", *PLAN)
     good = json.loads((released.root / "result.json").read_bytes())
