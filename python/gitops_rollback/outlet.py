@@ -15,6 +15,7 @@ import atexit
 import io
 import logging
 import os
+import re
 import sys
 from contextlib import contextmanager, suppress
 from errno import EBADF, EPIPE
@@ -37,6 +38,9 @@ UNSAFE = regex(
     "\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# What a CI system that reads its log obeys: `::error …::` of GitHub's runner at the beginning of a
+# line, and so wherever a line can be broken; `##[…]`, `##vso[…]` and the like of others anywhere.
+_ORDER = regex(r"(?<!\S):(?=:[A-Za-z])|#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE)
 ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how Python holds a byte that is no UTF-8
 
 
@@ -46,9 +50,12 @@ def escaped(text: str) -> str:
 
 
 def one(text: str) -> str:
-    """Return a text as one line: escaped, its line ends and tabs too, and cut where it is long."""
-    line = escaped(text).replace("\n", "\\n")
-    return shortened(line)
+    """Return a text as one line: escaped, its line ends and tabs too, and cut where it is long.
+
+    Nothing in it is an order to the CI system in whose log it may stand.
+    """
+    line = shortened(escaped(text).replace("\n", "\\n"))
+    return _ORDER.sub(lambda found: _shown(found[0]), line)
 
 
 def one_in(document: Any) -> Any:  # noqa: ANN401 - any JSON

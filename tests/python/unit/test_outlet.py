@@ -70,6 +70,18 @@ def test_one_line_stays_one_line(text: str) -> None:
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    "order", ["::error file=a::b", "::Stop-Commands::x", "##[error]x", "##vso[x]"]
+)
+def test_nothing_is_an_order_to_a_ci_system_wherever_a_line_is_broken(order: str) -> None:
+    reason = " ".join(f"{'w' * length} {order}" for length in range(1, 60, 3))
+    lines = [*view.wrapped(reason), one(order), *view.wrapped(order, "    ")]
+    # As GitHub's runner reads them: actions/runner, src/Runner.Common/ActionCommand.cs.
+    assert [line for line in lines if line.lstrip().startswith("::") or "##" in line] == []
+    assert order[1:] in one(order)
+    assert one("std::vector, a ::1 and # [") == "std::vector, a ::1 and # ["
+
+
 def test_a_line_of_a_megabyte_is_cut_and_says_so() -> None:
     line = one("x" * 1_000_000)
     assert len(line) < 5000
