@@ -98,6 +98,7 @@ def _handler(  # noqa: C901 - a class made for one server
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_GET(self) -> None:
             self._serve()
