@@ -136,7 +136,7 @@ def carry_out(
             lost += 1
             committer.pause(lost, time.monotonic() - began, target.branch, hurries=hurries)
         with session.watch.phase("fetch"):
-            tip = committer.repository.fetch(tip.branch)
+            tip = committer.next_tip(tip.branch)
 
 
 def _filing(session: Session, change: Change, filed: dict[str, StoredRecord]) -> Change:

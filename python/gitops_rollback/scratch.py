@@ -93,6 +93,24 @@ def write_new(at: int, name: str, data: bytes) -> None:
         stream.write(data)
 
 
+def link(source: Path, target: Path) -> None:
+    """Make a file known under a second name, at once and whole; copy it where links are not."""
+    try:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            target.parent.mkdir(exist_ok=True)
+            os.link(source, target)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        temporary = target.with_name(f"tmp_{os.getpid()}_{target.name}")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all, and nothing beside it; raises `OSError`.
 

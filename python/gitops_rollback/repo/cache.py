@@ -32,7 +32,7 @@ from gitops_rollback.repo.copy import (
     render_tips,
 )
 from gitops_rollback.repo.first_fetch import short_of
-from gitops_rollback.scratch import own_folder, sweep_one
+from gitops_rollback.scratch import link, own_folder, sweep_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,7 +122,7 @@ class Cache:
             # git must not meet a broken object: it asks for it, and for it, and for it.
             if _File.read(source) != listed:
                 raise ValueError(f"{name} is not as it was written")
-            _link(source, repository / "objects" / name)
+            link(source, repository / "objects" / name)
         return tips
 
     def _contents(self) -> dict[str, _File]:
@@ -140,7 +140,7 @@ class Cache:
         for name, path in _objects_of(repository):
             if name not in contents:
                 contents[name] = _File.read(path)
-                _link(path, self.place / "objects" / name)
+                link(path, self.place / "objects" / name)
         if _size(contents) > LARGEST:
             self.drop()
             return
@@ -226,24 +226,6 @@ def _checked_name(name: str) -> str:
     if not (folder.isalnum() and file.replace("-", "").replace(".", "").isalnum()):
         raise ValueError(f"{name!r} is no object")
     return name
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make a file known under a second name, at once and whole; copy it where links are not."""
-    try:
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            os.link(source, target)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        raise
-    except OSError:
-        temporary = target.with_name(f"tmp_{os.getpid()}_{target.name}")
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -151,9 +151,9 @@ class Copy:
         (self.path / PACKED_REFS).write_text(render_tips(self.cached), encoding="utf-8")
         return self.know(tip)
 
-    def knows(self, branch: str) -> bool:
-        """Tell whether a branch was asked for in this run."""
-        return branch in self._tips
+    def tip(self, branch: str) -> str | None:
+        """Return the newest tip of a branch that is here; None where it was not asked for."""
+        return self._tips.get(branch)
 
     def run(
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None

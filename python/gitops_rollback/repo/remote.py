@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.repo.handover import Handover
 
     _Running = subprocess.Popen[bytes]
 
@@ -170,7 +171,7 @@ class Remote:
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
         check_branch(branch)
-        if self._copy.knows(branch):
+        if self._copy.tip(branch) is not None:
             self._end_early()  # what it was told is older
         elif branch in self._copy.cached:
             tip = self._end_on_cached(self._begin_on_cached(branch), branch)
@@ -188,6 +189,34 @@ class Remote:
                 raise self._no_branch(branch) from failure
             raise explain_fetch(failure, self.url) from failure
         return self._copy.know(Tip(branch, self._copy.fetched_tip()))
+
+    def is_past(self, handover: Handover, branch: str) -> bool:
+        """Tell whether another commit was handed on than the tip that is here."""
+        known = self._copy.tip(branch)
+        return known is not None and handover.is_elsewhere(known)
+
+    def take_over(self, handover: Handover, branch: str) -> Tip | None:
+        """Return the tip that was handed on, with what is new with it; None where none was."""
+        known = self._copy.tip(branch)
+        handed = handover.take(known, self._copy.path / "objects" / "pack") if known else None
+        return self._copy.know(Tip(branch, handed)) if handed is not None else None
+
+    def hand_on(self, handover: Handover, tip: Tip, commit: str) -> None:
+        """Hand on a commit that was pushed upon a tip, with all that it brings.
+
+        Where that fails, whoever waits reads the branch.
+        """
+        folder = self._copy.root / "new"
+        try:
+            folder.mkdir(exist_ok=True)
+            output = self._copy.run(
+                "pack-objects", "--quiet", "--revs", str(folder / "pack"),
+                stdin=f"{commit}\n^{tip.commit}\n".encode(),
+                environment=self._git.fetching_nothing,
+            )  # fmt: skip
+            handover.leave(tip.commit, commit, folder / f"pack-{read_oid(output, 'pack-objects')}")
+        except (OSError, RepositoryError) as error:
+            _LOG.info("nothing is handed on: %s", error)
 
     def fetch_blobs(self, oids: Iterable[str]) -> None:
         """Fetch blobs that are not here, all in one."""

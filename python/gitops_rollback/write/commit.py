@@ -1,7 +1,8 @@
 """Push what was decided as one commit: a compare-and-swap on the branch, all or nothing.
 
 Of the tries that overlap, the first to arrive wins, and all others were for nothing. So runs of
-one machine push by turns (`Turn`): who waited for his reads the branch again before he writes.
+one machine push by turns (`Turn`): who waited for his goes on from what the one before him pushed
+and handed on (`repo/handover.py`), else he reads the branch again.
 Those of several machines cannot see each other: who has lost a race there pauses, for so long that
 a crowd gets through soon. The measure of that pause is how long a try takes, here and now: a crowd
 makes it long by itself. A rollback waits for nobody's turn, least of all for that of the deploy
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.late import dataclass
+from gitops_rollback.repo.handover import Handover
 from gitops_rollback.repo.process import TimeIsUpError
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Turn:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self.handover = Handover(path.with_name(f"{path.name}.next"))
 
     def wait(self, seconds: float, stuck: float) -> bool:
         """Tell whether the turn is ours, after at most so many seconds.
@@ -127,7 +130,9 @@ class Turn:
 
     def end(self) -> None:
         """Give the turn on."""
+        self.handover.end()
         if self._descriptor is not None:
+            self.handover.is_wanted()  # else nothing of it stays
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -153,6 +158,7 @@ class Committer:
         self.watch = watch
         self.dry_run = dry_run
         self._turns: dict[str, Turn] = {}
+        self._was_handed_on = False  # the tip that is worked on
 
     def close(self) -> None:
         """Give on the turn, where this run has it."""
@@ -162,10 +168,22 @@ class Committer:
     def begin(self, branch: str) -> None:
         """Take the turn if nobody has it, and let git ask ahead what each push asks first.
 
-        Whoever has to wait for another run reads the branch again, and begins then.
+        Whoever has to wait for another run goes on from another tip, and begins then.
         """
-        if self.takes_turns and not self.dry_run and self._turn_of(branch).wait(0.0, 0.0):
+        if not self.takes_turns or self.dry_run:
+            return
+        turn = self._turn_of(branch)
+        if turn.wait(0.0, 0.0):
             self.repository.begin_push()
+        else:
+            turn.handover.wait()
+
+    def next_tip(self, branch: str) -> Tip:
+        """Return the tip to decide on anew: what was handed on with the turn, else the server's."""
+        turn = self._turn_of(branch)
+        handed = self.repository.take_over(turn.handover, branch) if turn.is_ours else None
+        self._was_handed_on = handed is not None
+        return handed or self.repository.fetch(branch)
 
     def may_push(self, branch: str, seconds: float, *, hurries: bool = False) -> bool:
         """Tell whether to push now; else another run of this machine did meanwhile.
@@ -174,8 +192,10 @@ class Committer:
         the decision took. Who `hurries` waits for nobody's turn.
         """
         turn = self._turn_of(branch)
-        if hurries or not self.takes_turns or turn.wait(0.0, 0.0):
+        if hurries or not self.takes_turns:
             return True
+        if turn.wait(0.0, 0.0):
+            return not self.repository.is_past(turn.handover, branch)
         _LOG.info("another run of this machine pushes to %s: it is waited for", branch)
         return not turn.wait(self._time_for_another(seconds), seconds * _STUCK)
 
@@ -193,6 +213,9 @@ class Committer:
             commit = self.repository.write(work.tip, work.commit.files, work.commit.message)
         with self.watch.phase("push"):
             self._push(commit, work.tip)
+        turn = self._turns.get(work.tip.branch)
+        if turn is not None and turn.is_ours and turn.handover.is_wanted():
+            self.repository.hand_on(turn.handover, work.tip, commit)
         return work.outcome(commit)
 
     def _push(self, commit: str, tip: Tip) -> None:
@@ -234,6 +257,8 @@ class Committer:
                 "nothing was changed; run this again, or give a longer --timeout",
             )
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
+        if self._was_handed_on:  # somebody pushed out of turn: nothing tells of a crowd of them
+            return
         most = self._time_for_another(seconds)
         turn = self._turn_of(branch)
         is_in_turn = self.takes_turns and not hurries and not turn.is_ours

@@ -215,9 +215,10 @@ def test_eight_deploys_at_once_all_land_as_commits_of_their_own(workshop: Worksh
 
         with ThreadPoolExecutor(8) as pool:
             ended = list(pool.map(deploy, names))
-        # Each reads beside the others, and pushes by turns: it reads again where it had to wait.
-        # Eight requests is a try of what has no state file; one is asked ahead and for nothing.
-        assert len(server.traffic.requests) <= (2 * 8 + 1) * len(names), server.traffic.requests
+        # Each reads beside the others, and pushes by turns, upon what the one before handed on.
+        # Eight requests is a try of what has no state file, six another try: of who came too late
+        # to be handed anything.
+        assert len(server.traffic.requests) <= (8 + 6) * len(names), server.traffic.requests
     assert [code for code, _commit in ended] == [0] * 8, ended
     assert len({commit for _code, commit in ended}) == 8
     assert len(shop.log()) == 9
