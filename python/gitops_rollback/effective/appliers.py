@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
+from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.templates import OF_CHART
@@ -50,8 +51,9 @@ LEFT_ALONE = {
     _SKIP: ("Argo CD", ("true",)),
 }
 # Places of an object that hold an image, in words of JSON pointers and of jq.
-_OVER_IMAGE = regex(r"(?:/(?:spec|jobTemplate|template|containers|initContainers|image|\d+|\*))*/?")
-_OVER_IMAGE_BY_JQ = regex(r"image|ontainers|^\.(?:spec)?(?:\.template)?(?:\.spec)?$")
+_TO_PODS = "|".join(sorted(TO_PODS))
+_OVER_IMAGE = regex(rf"(?:/(?:{_TO_PODS}|containers|initContainers|image|\d+|\*))*/?")
+_OVER_IMAGE_BY_JQ = regex(rf"image|ontainers|^(?:\.|(?:\.(?:{_TO_PODS}))+)$")
 _TAKE_OUT = f"take it out, {ACCEPT}"
 _NOT_FILLED = f"{KUSTOMIZE_GROUP}/substitute"
 

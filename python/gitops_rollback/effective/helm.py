@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_fields
+from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose, doubts_of
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
@@ -343,8 +344,9 @@ def _operation_touches(item: yaml.Node) -> bool:
     last = [step for step in steps if step and not step.isdecimal() and step != "-"]
     if any(_says_image(node) for node in walk(lookup(item, "value"))):
         return True
-    above = {"spec", "template", "jobTemplate", *_IMAGE_KEYS}
-    return bool(last) and (last[-1] in ("image", "reference") or above.issuperset(last))
+    return bool(last) and (
+        last[-1] in ("image", "reference") or (TO_PODS | _IMAGE_KEYS).issuperset(last)
+    )
 
 
 def _says_image(node: yaml.Node) -> bool:

@@ -15,6 +15,7 @@ import yaml
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, sequence
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.objects import POD_SPECS, REPORTED_POD_SPECS
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 Path = tuple[str | int, ...]
 
 _LISTS = ("containers", "initContainers")
+# The keys that lead to the pods of any kind.
+TO_PODS = frozenset(
+    step
+    for one in (*POD_SPECS.values(), *REPORTED_POD_SPECS.values())
+    for step in one.split("/")[1:]
+)
 _PODS: tuple[tuple[str, ...], ...] = (("spec",), ("spec", "template", "spec"))
 # What may follow the name: kustomize up to 5.7 takes no digest but sha256, later ones do.
 _VERSION = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")

@@ -424,8 +424,7 @@ class Reached:
 
     def names(self, node: yaml.ScalarNode) -> bool:
         """Tell whether a text is an image that is meant, with its name."""
-        found = find_image(str(node.value)) if "/" in node.value or ":" in node.value else None
-        return found is not None and any(found == one for one in self.meant.values())
+        return find_image(str(node.value)) in self.meant.values()
 
     def is_ours(self, image: ImageField) -> bool:
         """Tell whether an image is of a repository that is edited."""

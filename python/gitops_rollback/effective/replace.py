@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.images import Path, put
+from gitops_rollback.effective.images import TO_PODS, Path, put
 from gitops_rollback.effective.objects import Identity
 from gitops_rollback.effective.tree import TreeError, entries, text_node
 from gitops_rollback.late import dataclass, regex
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STEP = regex(r"(?:\[[^\]]*\]|[^.\[\]])+")
 _CHOICE = regex(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
 # What an image can stand in, or below: a target elsewhere cannot touch one.
-_ABOVE_IMAGES = frozenset({"spec", "template", "jobTemplate", "containers", "initContainers"})
+_ABOVE_IMAGES = TO_PODS | {"containers", "initContainers"}
 _PLACES = frozenset({"image", "reference", "tag"})  # where an image, or its tag, surely is
 _WHOLE = frozenset({"image", "reference"})
 _NARROW = frozenset({"labels", "matchLabels", "selector", "name"})

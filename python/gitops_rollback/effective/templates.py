@@ -93,15 +93,12 @@ class _Reader:
         return next((said for one in self.written if (said := text_of(find(one, *keys)))), "")
 
     def _why(self, use: Use, image: ImageField) -> str:
-        own = image.name_text or image.shown_name or ""
         if use.other:
             is_set = self._said(use.other)
             return f"takes .Values.{'.'.join(use.other)} too, which is set" if is_set else ""
         if use.name or use.named:
-            name = use.name or self._said(use.named)
-            is_own = (
-                name in ("", ANY_NAME) or not own or own.endswith(f"/{name}") or name.endswith(own)
-            )
+            name, own = use.name or self._said(use.named), image.name_text
+            is_own = name in ("", ANY_NAME) or own.endswith(f"/{name}") or name.endswith(own)
             return "" if is_own else f"makes an image of {name} of it, too"
         return use.why
 

@@ -175,6 +175,13 @@ def test_what_differs_otherwise_is_not_proven(name: str) -> None:
     assert found.proof == Proof("accepted")
 
 
+def test_an_image_at_a_place_that_is_not_known_is_named_as_the_configuration_wants_it() -> None:
+    runner = workload(OLD) + "---\nkind: Job\nspec: {runner: {kind: x:y, image: '%s'}}\n"
+    agent = Agent(runner % OLD, (runner % NEW).replace(OLD, NEW, 1))
+    _code, _message, hint = refused(decided(wish(), at_tip(tree()), agent))
+    assert 'configure its place: fields = ["/spec/runner/image"]; or look' in hint
+
+
 ELSEWHERE = {
     "stays": (workload(OLD), workload(OLD), "stays"),
     "another version": (workload(OLD), workload(str(image("3.0"))), "would take effect"),

@@ -819,7 +819,10 @@ REFUSED = {
         for name, rule in {
             "pointer": "jsonPointers: [/spec/template/spec/containers/0/image]",
             "a pointer above": "jsonPointers: [/spec/template]",
+            "a pointer above jobs": "jsonPointers: [/spec/jobTargetRef]",
             "a query": "jqPathExpressions: ['.spec.template.spec.containers[].image']",
+            "a query above jobs": "jqPathExpressions: [.spec.jobTemplate]",
+            "a query of all": "jqPathExpressions: [.]",
             "manager": "managedFieldsManagers: [keel]",
         }.items()
     },

@@ -942,7 +942,8 @@ def test_values_that_a_chart_below_may_put_others_over_are_not_deployed(
     declared = f"dependencies: [{{name: far, repository: 'oci://x', import-values: {listed}}}]\n"
     files = chart(READS) | {f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{declared}"}
     found = deployed(files)
-    assert ("import-values: values of far" in found) if counts else not isinstance(found, str)
+    why = f"{CHART}Chart.yaml:3: import-values: values of far"
+    assert (why in found) if counts else not isinstance(found, str)
 
 
 # What gives a chart of these files other values --------------------------------------------------
