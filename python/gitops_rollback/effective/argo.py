@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
+from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged, of_taken
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
@@ -32,6 +32,7 @@ from gitops_rollback.manifest.objects import ManifestObject, folder_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from gitops_rollback.effective.helm import Taken
     from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
@@ -63,18 +64,21 @@ _MOST_STARS = 6  # each is tried at each character
 
 
 def application_layers(
-    resource: Resource, parsed: Callable[[str], ParsedFile | None], sources: Sources
+    resource: Resource,
+    parsed: Callable[[str], ParsedFile | None],
+    sources: Sources,
+    taken_by: Taken,
 ) -> list[Layers]:
     """Return the values that an Application gives to the chart of each of its sources.
 
-    `parsed` reads a file of this repository.
+    `parsed` reads a file of this repository, `taken_by` tells which charts of it one takes.
     """
     name = resource.first.name
     found = [_overridden(one, name, parsed) for _pointer, one in chart_sources(resource.node)]
     several = [source for source, _files in found]
     named = {text_of(lookup(one, "ref")) or "": _pointing(one, sources) for one in several}
     return [
-        _Chart(resource, one, _pointing(one, sources), named, parsed, paths).layers
+        _Chart(resource, one, _pointing(one, sources), named, parsed, taken_by, paths).layers
         for one, paths in found
     ]
 
@@ -282,6 +286,7 @@ class _Chart:
     pointing: Pointing
     named: Mapping[str, Pointing]
     parsed: Callable[[str], ParsedFile | None]
+    taken_by: Taken
     overrides: tuple[str, ...] = ()
 
     @property
@@ -310,11 +315,10 @@ class _Chart:
 
     def _of_files(self, helm: yaml.Node | None) -> Layers:
         """Return the values that files give, and what is not known of them."""
-        values: yaml.Node | None = None
+        values, paths = of_taken(self._folder, self.parsed, self.taken_by)
         unread: list[Unknown] = []
         missing: list[Unknown] = []
-        doubts: list[Unknown] = []
-        paths: list[str] = []
+        doubts = self._doubts(None, self.pointing) if paths else []
         ignores = text_of(lookup(helm, "ignoreMissingValueFiles")) == "true"
         for path, listed, pointing in self._files(helm):
             is_ours = pointing.whose is not Whose.ANOTHERS

@@ -1,8 +1,8 @@
 """The values of a Helm release, from all its layers, and what is not known of them. Pure.
 
-Later layers win (fluxcd.io/flux/components/helm/helmreleases, values): the chart's `values.yaml` or
-`valuesFiles`, then `valuesFrom` in their order, then `values`; mappings are merged, lists are not,
-null removes (helm, pkg/chart/common/util/coalesce.go).
+Later layers win (fluxcd.io/flux/components/helm/helmreleases, values): those of the charts that
+the chart takes, its own `values.yaml` or `valuesFiles`, then `valuesFrom` in their order, then
+`values`. Mappings are merged, lists are not; null removes (helm, pkg/chart/common/util).
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_f
 from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose, doubts_of
-from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
+from gitops_rollback.effective.tree import (
+    TreeError,
+    entries,
+    find,
+    is_null,
+    mapping,
+    with_path,
+)
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import (
     items_of,
     line_of,
@@ -40,6 +47,9 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
 
+    Taken = Callable[[str], Iterable[tuple[str, str]]]
+
+_PLAIN_TARGET = regex(r"[\w-]+(?:\.[\w-]+)*")
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
 
@@ -58,14 +68,16 @@ class Layers:
     """The values of a release: `values` is what the chart gets, None where nothing is known.
 
     `chart` are the files of the chart in this repository that gave values, `of_chart` why what they
-    say may have no effect; `unread` is what may set any value that the release itself does not;
-    `folder` is the chart's in this repository, None for one that is elsewhere.
+    say may have no effect; `unread` is what may set any value that the release itself does not, and
+    `over` what may set one below some keys, whatever the release says; `folder` is the chart's in
+    this repository, None for one that is elsewhere.
     """
 
     values: yaml.Node | None
     chart: tuple[str, ...] = ()
     of_chart: tuple[Unknown, ...] = ()
     unread: tuple[Unknown, ...] = ()
+    over: tuple[tuple[tuple[str, ...], Unknown], ...] = ()
     unknowns: tuple[Unknown, ...] = ()
     paths: tuple[str, ...] = ()
     embedded: dict[int, Embedded] = field(default_factory=dict)
@@ -83,38 +95,36 @@ def layers_of(
     among: Iterable[Resource],
     parsed: Callable[[str], ParsedFile | None],
     sources: Sources,
+    taken_by: Taken = lambda _folder: (),
 ) -> Layers:
     """Return the values that a release gives to its chart.
 
-    `among` are the objects that are applied with it, `parsed` reads a file of this repository.
+    `among` are the objects that are applied with it, `parsed` reads a file of this repository,
+    `taken_by` tells which charts of it one takes, with the keys of their values.
     """
     spec = lookup(resource.node, "spec")
     teller, chart = _chart_of(resource, among)
     folder, files, of_chart = _chart_files(teller, chart, parsed, sources)
-    values: yaml.Node | None = None
-    paths = []
+    values, paths = of_taken(folder, parsed, taken_by)
     for path in files:
         root = root_of(parsed(path))
         if root is not None:
             values = merged(values, root)
             paths.append(path)
     embedded: dict[int, Embedded] = {}
-    unread = []
     taken: list[str] = []
-    for source in read_sources(find(spec, "valuesFrom")):
-        layer = _layer(source, resource, among, parsed, embedded, taken)
-        if isinstance(layer, Unknown):
-            unread.append(layer)
-        elif layer is not None:
-            values = merged(values, layer)
-    inline = lookup(spec, "values")
-    if inline is not None and not is_null(inline):
-        values = merged(values, inline)
+    layers = [
+        (source, _layer(source, resource, among, parsed, embedded, taken))
+        for source in read_sources(find(spec, "valuesFrom"))
+    ]
+    given, over = _laid(layers, lookup(spec, "values"), resource.path)
+    unread = [one for _source, one in layers if isinstance(one, Unknown)]
     return Layers(
-        values=values,
+        values=merged(values, given) if given is not None else values,
         chart=tuple(paths),
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
+        over=tuple(over),
         unknowns=(*_doubts(resource, spec), *_gone(teller, chart, files, parsed)),
         paths=(*paths, *taken),
         embedded=embedded,
@@ -133,8 +143,8 @@ def _doubts(resource: Resource, spec: yaml.Node | None) -> Iterator[Unknown]:
     yield from _post_rendered(resource, spec)
 
 
-def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:
-    """Return values with others over them."""
+def merged(under: yaml.Node | None, over: yaml.Node, *, keeps_null: bool = False) -> yaml.Node:
+    """Return values with others over them; a null removes what it is over, unless it is kept."""
     if not isinstance(under, yaml.MappingNode) or not isinstance(over, yaml.MappingNode):
         return over
     changes = entries(over)
@@ -143,10 +153,75 @@ def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:
         change = changes.pop(text_of(key) or "", None)
         if change is None:
             out.append((key, value))
-        elif not is_null(change):
-            out.append((key, merged(value, change)))
-    out += [(k, v) for k, v in over.value if (text_of(k) or "") in changes and not is_null(v)]
+        elif keeps_null or not is_null(change):
+            out.append((key, merged(value, change, keeps_null=keeps_null)))
+    new = ((key, value) for key, value in over.value if (text_of(key) or "") in changes)
+    out += [(key, value) for key, value in new if keeps_null or not is_null(value)]
     return mapping(out, over)
+
+
+def of_taken(
+    folder: str | None,
+    parsed: Callable[[str], ParsedFile | None],
+    taken_by: Taken,
+    above: tuple[str, ...] = (),
+) -> tuple[yaml.Node | None, list[str]]:
+    """Return the values of the charts that one takes, below their keys, and the files of these.
+
+    helm.sh/docs/chart_template_guide/subcharts_and_globals; `above` are those that take it.
+    """
+    values: yaml.Node | None = None
+    paths: list[str] = []
+    for key, chart in taken_by(folder) if folder is not None else ():
+        if not chart or chart in above:
+            continue
+        own, more = of_taken(chart, parsed, taken_by, (*above, chart))
+        path = posixpath.join(chart, "values.yaml")
+        root = root_of(parsed(path))
+        if isinstance(root, yaml.MappingNode):
+            own, more = merged(own, root), [*more, path]
+        if own is not None:
+            values = with_path(values, (key,), own)
+            paths += more
+    return values, paths
+
+
+def _laid(
+    layers: Iterable[tuple[Source, yaml.Node | Unknown | None]], own: yaml.Node | None, path: str
+) -> tuple[yaml.Node | None, list[tuple[tuple[str, ...], Unknown]]]:
+    """Return what Flux makes of the layers of a release and its own values, for Helm to take.
+
+    A layer with a `targetPath` is put into what all before it and the own values make, without a
+    copy of these (fluxcd/pkg, chartutil/values.go): so it is over them, and over all later layers,
+    where they bring the mapping that it stands in. Those that are so and not known come with it.
+    """
+    found: yaml.Node | None = None
+    over = []
+    for source, layer in layers:
+        steps = tuple(source.target.split(".")) if source.target else ()
+        is_over = bool(steps) and _brings(own, found, steps)
+        if isinstance(layer, Unknown):
+            over += [(steps, layer)] if is_over else []
+        elif steps and layer is not None:
+            try:
+                found = with_path(_over(found, own), steps, layer)
+                own = with_path(own, steps, layer) if is_over else own
+            except TreeError as error:
+                over.append((steps, Unknown(path, source.line, "targetPath", str(error), LOOK)))
+        else:
+            found = _over(found, layer)
+    return _over(found, own), over
+
+
+def _over(under: yaml.Node | None, over: yaml.Node | None) -> yaml.Node | None:
+    return under if is_null(over) or over is None else merged(under, over, keeps_null=True)
+
+
+def _brings(own: yaml.Node | None, found: yaml.Node | None, steps: tuple[str, ...]) -> bool:
+    """Tell whether the outermost mapping on the way to a place that others lack is of `own`."""
+    above = (steps[:number] for number in range(1, len(steps)))
+    first = next((one for one in above if not isinstance(find(found, *one), yaml.MappingNode)), ())
+    return bool(first) and isinstance(find(own, *first), yaml.MappingNode)
 
 
 def _chart_files(
@@ -267,7 +342,8 @@ def _layer(
             return doubt
         taken.append(one.path)
         if source.target:
-            return with_path(None, tuple(source.target.split(".")), value)
+            is_plain = _PLAIN_TARGET.fullmatch(source.target)
+            return value if is_plain else replace(doubt, why="its targetPath is not followed")
         title = f"a text of ConfigMap {source.name} ({one.path}:{line_of(value)})"
         layer = embedded_in(one, value, title, parsed, embedded)
         return layer if layer is not None or not str(value.value).strip() else doubt

@@ -201,10 +201,14 @@ class Lander:
         kind = resource.identity.kind
         item = ManifestObject(file, resource.document, "", resource.node, kind)
         if is_release(resource):
-            layers = layers_of(resource, among, self._builder.parsed, self._git)
+            layers = layers_of(
+                resource, among, self._builder.parsed, self._git, self.templates.taken_by
+            )
             return self._of_values(resource, item, layers)
         if is_application(item):
-            several = application_layers(resource, self._builder.parsed, self._git)
+            several = application_layers(
+                resource, self._builder.parsed, self._git, self.templates.taken_by
+            )
             return [one for layers in several for one in self._of_values(resource, item, layers)]
         images = [
             image
@@ -368,6 +372,7 @@ class Lander:
             over,
             unknowns=(
                 *(*resource.unknowns, *layers.unknowns, *doubt, *of_chart),
+                *(one for steps, one in layers.over if _may_set(steps, field)),
                 *(() if is_own else layers.unread),
             ),
             warnings=(*said, *(unread if is_own else ())),
@@ -556,6 +561,13 @@ def _of_no_form(place: Place, node: yaml.ScalarNode) -> ImageField:
     parts = (Part(REFERENCE, "image", scalar),)
     field = place.field(container, parts, SUBSTITUTION, spelling_problem(scalar))
     return replace(field, containers=frozenset())
+
+
+def _may_set(steps: tuple[str, ...], field: ImageField) -> bool:
+    """Tell whether a value that is put at a place may be a part of an image in values."""
+    keys = () if field.container == "values" else tuple(field.container.split("."))
+    length = min(len(steps), len(keys))
+    return steps[:length] == keys[:length]
 
 
 def _use_of(scalar: Scalar, kind: str, name: str, container: str) -> tuple[object, ...]:

@@ -144,6 +144,7 @@ class _Resolver:
                 *overridden(values, self._stacks),
                 *self._unread_in(image),
             )
+            image = replace(image, warnings=tuple(self._said_of(image)))
             self._add(Root(values.path, "", Work()), image, image)
         self._images += [begin(entry.field) for entry in self._roots.unmet_entries()]
         live = _merged(image.field for image in self._images)
@@ -323,6 +324,11 @@ class _Resolver:
             for path in self._unread_helmfiles:
                 why = "it cannot be read, and may give the chart other values"
                 yield Unknown(path, 1, "helmfile", why, LOOK)
+
+    def _said_of(self, image: Landing) -> Iterator[str]:
+        """Yield what is to be said of an image of values that no release here takes."""
+        for folder in sorted(self._charts_of(image)):
+            yield from self._lander.templates.warnings(folder, image.use)
 
     @cached_property
     def _unread_helmfiles(self) -> list[str]:

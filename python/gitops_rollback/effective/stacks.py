@@ -1,9 +1,9 @@
 """Files of Helm values that no release of these files takes: what else sets the same. Pure.
 
-kustomize (`helmCharts`), helmfile and Rancher's Fleet give a chart several layers of values, of
-which later ones win; so does a release whose ConfigMap is generated from a file, and a chart whose
-dependency another one is. Their charts are not rendered: a value that a later layer sets as well is
-not known to have effect.
+kustomize (`helmCharts`), helmfile, Rancher's Fleet, Kluctl and Skaffold give a chart several layers
+of values, of which later ones win; so does a release whose ConfigMap is generated from a file, and
+a chart whose dependency another one is. Their charts are not rendered: a value that a later layer
+sets as well is not known to have effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gitops_rollback.manifest.helm import (
     is_of_image,
     is_values_file,
 )
-from gitops_rollback.manifest.objects import folder_of, objects_of
+from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
-    from gitops_rollback.manifest.objects import ManifestObject
 
 # The keys that every helmfile with a release has, also where they are quoted.
 _HELMFILES = [(key, regex(rb"\b%s[\"']?[ \t]*:" % key)) for key in (b"releases", b"chart")]
 _OWN = "values.yaml"
 _FLEET = "fleet.yaml"
+_KLUCTL = ("helm-chart.yaml", "helm-chart.yml")
+_SKAFFOLD = "skaffold/"  # the group of its configuration, whatever the file is called
 _NO_HASH = "disableNameSuffixHash"
 _FOLLOW = (
     "let the release follow it by a `nameReference` of `configurations`, or set "
@@ -49,8 +50,8 @@ _FOLLOW = (
 
 def gives_values(path: str, data: bytes) -> bool:
     """Tell cheaply whether a file may say which values a chart gets, though it names no image."""
-    is_given = is_chart_file(path) or posixpath.basename(path) == _FLEET
-    return is_given or is_helmfile(path, data)
+    is_given = is_chart_file(path) or posixpath.basename(path) in (_FLEET, *_KLUCTL)
+    return is_given or is_helmfile(path, data) or _SKAFFOLD.encode() in data
 
 
 def is_helmfile(path: str, data: bytes) -> bool:
@@ -122,14 +123,15 @@ def stacks_of(
     names = (posixpath.split(file.path) for file in files)
     charts = [folder for folder, name in names if name == CHART_FILE]
     parents = parents_of(charts, parsed)
-    takers = _takers(files) if parents else {}
     for folder in charts:
-        found += _of_parents(folder, parents.get(folder, ()), takers, parsed)
+        found += _of_parents(folder, parents.get(folder, ()), parsed)
         found += _of_stages(folder, beside[folder])
     for file in files:
         for root in file.trees:
             found += _of_helmfile(file, root, parsed)
             found += _of_fleet(file, root, parsed)
+            found += _of_kluctl(file, root, parsed)
+            found += _of_skaffold(file, root, parsed)
         found += _of_releases(file, generated)
     return found
 
@@ -193,13 +195,9 @@ def declared_of(
 def _of_parents(
     folder: str,
     parents: Iterable[tuple[str, str]],
-    takers: Mapping[str, Sequence[ManifestObject]],
     parsed: Callable[[str], ParsedFile | None],
 ) -> Iterator[tuple[Layer, ...]]:
-    """Yield the layers of a chart that others take: theirs come after its own (helm.sh, Subcharts).
-
-    `takers` are the releases of each chart.
-    """
+    """Yield the layers of a chart that others take, whose own come after (helm.sh, Subcharts)."""
     own = _file(posixpath.join(folder, _OWN), parsed)
     for parent, key in dict.fromkeys(parents):
         layers = [own]
@@ -207,30 +205,7 @@ def _of_parents(
         node = lookup(root_of(parsed(path)), key)
         if node is not None:
             layers.append(_layer(path, f"/{key}", node, f"{key} in {path}"))
-        for item in takers.get(parent, ()):
-            node = lookup(item.find("spec", "values"), key)
-            if node is not None:
-                title, pointer = f"{key} in HelmRelease {item.name}", f"{item.pointer}/spec/values"
-                layers.append(_layer(item.file.path, f"{pointer}/{key}", node, title))
         yield tuple(layers)
-
-
-def _takers(files: Iterable[ParsedFile]) -> dict[str, list[ManifestObject]]:
-    """Return the releases of charts in this repository, by the folder that each names.
-
-    A HelmChart that a release takes its chart from is known by its name, in whatever namespace.
-    """
-    items = [item for file in files for item in objects_of(file)]
-    charts: dict[str | None, set[str | None]] = {}
-    for item in (item for item in items if item.kind == "HelmChart"):
-        charts.setdefault(item.name, set()).add(text_of(item.find("spec", "chart")))
-    found: dict[str, list[ManifestObject]] = {}
-    for item in (item for item in items if item.kind == "HelmRelease"):
-        named = charts.get(text_of(item.find("spec", "chartRef", "name")), set())
-        own = text_of(item.find("spec", "chart", "spec", "chart"))
-        for folder in {folder_of(chart) for chart in {own, *named} if chart}:
-            found.setdefault(folder, []).append(item)
-    return found
 
 
 def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer, ...]]:
@@ -459,3 +434,38 @@ def _of_fleet_helm(
     values = lookup(helm, "values")
     if values is not None:
         yield _layer(file.path, f"{pointer}/values", values, f"values at {pointer}")
+
+
+def _of_kluctl(
+    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of a chart that Kluctl takes: its values stand beside (kluctl.io, Helm)."""
+    folder, name = posixpath.split(file.path)
+    if name in _KLUCTL:
+        layers = _of_chart(folder, text_of(find(root, "helmChart", "path")), parsed)
+        beside = (posixpath.join(folder, one.replace("chart", "values")) for one in _KLUCTL)
+        yield (*layers, *(_file(one, parsed) for one in beside if parsed(one) is not None))
+
+
+def _of_skaffold(
+    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of a Skaffold configuration's releases (skaffold.dev, skaffold.yaml)."""
+    if not (text_of(lookup(root, "apiVersion")) or "").startswith(_SKAFFOLD):
+        return
+    folder = posixpath.dirname(file.path)
+    for one in (root, *items_of(lookup(root, "profiles"))):
+        for release in (
+            *items_of(find(one, "deploy", "helm", "releases")),
+            *items_of(find(one, "manifests", "helm", "releases")),
+        ):
+            layers = _of_chart(folder, text_of(lookup(release, "chartPath")), parsed)
+            layers += _files(folder, items_of(lookup(release, "valuesFiles")), parsed)
+            overrides = lookup(release, "overrides")
+            if overrides is not None:
+                layers.append(Layer(file.path, "-", overrides, "overrides", line_of(overrides)))
+            for key in ("setValues", "setValueTemplates", "setFiles"):
+                for name, value in entries(lookup(release, key)).items():
+                    node = with_path(None, tuple(name.split(".")), value)
+                    layers.append(Layer(file.path, "-", node, key, line_of(value)))
+            yield tuple(layers)

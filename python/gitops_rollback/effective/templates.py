@@ -278,14 +278,15 @@ class Templates:
             if posixpath.basename(path) != _NOTES
         }
         texts = {path: plain(text) for path, text in written.items()}
-        return Texts(texts, values, dict(self._taken(folder)))
+        return Texts(texts, values, dict(self.taken_by(folder)))
 
-    def _taken(self, folder: str) -> list[tuple[str, str]]:
+    def taken_by(self, folder: str) -> list[tuple[str, str]]:
+        """Return the charts that one takes, with the keys of their values there."""
         return dependencies_of(folder, self._known, self.parsed)
 
     def _libraries(self, folder: str, found: dict[str, None]) -> Iterable[str]:
         """Return the charts below one that only have templates for others, in `found`."""
-        for _key, one in self._taken(folder):
+        for _key, one in self.taken_by(folder):
             root = root_of(self.parsed(posixpath.join(one, _FILES[0])))
             if one not in found and text_of(lookup(root, "type")) == _LIBRARY:
                 found[one] = None

@@ -205,13 +205,25 @@ def _object(version: str, kind: str, name: str, more: dict[str, object]) -> dict
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **more}
 
 
-def _single(target: str, text: str) -> object:
-    """Return a text at a path of values, of the type that helm gives it (strvals, typedVal)."""
+def _laid(under: dict[str, object], over: dict[str, object]) -> dict[str, object]:
+    """Flux's own way (fluxcd/pkg, chartutil/merge.go): what is not merged is shared, not copied."""
+    out = dict(under)
+    for key, value in over.items():
+        known = out.get(key)
+        both = isinstance(value, dict) and isinstance(known, dict)
+        out[key] = _laid(known, value) if both else value  # type: ignore[arg-type]
+    return out
+
+
+def _put(values: object, keys: list[str], text: str) -> None:
+    """Set a text in values as they are, whoever shares what it stands in (helm, pkg/strvals)."""
+    assert isinstance(values, dict)
+    if len(keys) > 1:
+        _put(values.setdefault(keys[0], {}), keys[1:], text)
+        return
     is_number = text.isdecimal() and (text == "0" or text[0] != "0")
-    value: object = int(text) if is_number else {"true": True, "false": False}.get(text, text)
-    for key in reversed(target.split(".")):
-        value = {key: value}
-    return value
+    typed: dict[str, object] = {"true": True, "false": False}
+    values[keys[0]] = int(text) if is_number else typed.get(text, text)
 
 
 def post_renderers_of(tree: RandomChart, built: str) -> list[dict[str, object]]:
@@ -245,10 +257,15 @@ def layers_of(tree: RandomChart, files: dict[str, str], built: str) -> list[obje
     spec = next(one for one in objects if one.get("kind") == "HelmRelease")["spec"]
     chart = spec["chart"]["spec"]
     layers = [read(path) for path in chart.get("valuesFiles", [f"{CHART}/values.yaml"])]
+    given: dict[str, object] = {}
+    own = spec.get("values", {})
     for source in spec.get("valuesFrom", []):
         named = (one for one in objects if one.get("kind") == "ConfigMap")
         data = next(one for one in named if one["metadata"]["name"] == source["name"])["data"]
         text = data[source.get("valuesKey", "values.yaml")]
-        target = source.get("targetPath")
-        layers.append(_single(target, text) if target else yaml.safe_load(text))
-    return [*layers, spec.get("values", {})]
+        if "targetPath" not in source:
+            given = _laid(given, yaml.safe_load(text) or {})
+            continue
+        given = _laid(given, own)
+        _put(given, source["targetPath"].split("."), text)
+    return [*layers, _laid(given, own)]

@@ -11,7 +11,7 @@ from gitops_rollback.effective.helm import Layers, layers_of
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.manifest.document import ParsedFile, parse
-from unit.test_effect_sources import OURS, deployed, flux, git
+from unit.test_effect_sources import OURS, deployed, flux, git, release
 from unit.test_effective import effect_of
 
 CHART = "chart: {spec: {chart: ./charts/cart, sourceRef: {kind: GitRepository, name: flux}%s}}"
@@ -33,14 +33,12 @@ def layers(spec: str, *others: str, files: dict[str, str] | None = None) -> Laye
     """The layers of a release with a specification, among other objects."""
     known = FILES if files is None else files
     head = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
-    release = resource(
-        f"{head}metadata: {{name: cart, namespace: shop}}\nspec:\n  {spec}\n", "r.yaml"
-    )
+    one = resource(f"{head}metadata: {{name: cart, namespace: shop}}\nspec:\n  {spec}\n", "r.yaml")
 
     def parsed(path: str) -> ParsedFile | None:
         return parse(path, known[path].encode()) if path in known else None
 
-    return layers_of(release, [resource(text) for text in others], parsed, Sources())
+    return layers_of(one, [resource(text) for text in others], parsed, Sources())
 
 
 def plain(found: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever the YAML has
@@ -100,6 +98,69 @@ def test_a_release_s_values_are_merged_layer_by_layer(
     found = layers(spec, *others)
     assert plain(found.values) == expected
     assert found.unread == ()
+
+
+ONE_BY_ONE = (
+    "valuesFrom: [{kind: ConfigMap, name: a, valuesKey: x, targetPath: image.tag},"
+    " {kind: ConfigMap, name: %s, valuesKey: %s}]\n  values: %s"
+)
+
+
+# As helm-controller 1.6.1 makes them of these.
+@pytest.mark.parametrize(
+    ("second", "key", "own", "expected"),
+    [
+        ("none, optional: true", "x", "{image: {tag: own}}", {"image": {"tag": "7"}}),
+        ("none, optional: true", "x", "{tag: own}", {"image": {"tag": "7"}, "tag": "own"}),
+        ("b", "values.yaml", "{image: {a: 1}}", {"image": {"tag": "7", "a": 1, "b": 1}}),
+        ("b", "values.yaml", "{}", {"image": {"tag": "8", "b": 1}}),
+        ("b", "x, targetPath: image.tag", "{image: {tag: own}}", {"image": {"tag": "7"}}),
+        ("b", "x, targetPath: tag", "{tag: own}", {"image": {"tag": "7"}, "tag": "own"}),
+        ("b", "x, targetPath: image.b", "{image: {tag: own}}", {"image": {"tag": "7", "b": "9"}}),
+    ],
+)
+def test_a_value_at_a_path_is_over_the_mapping_that_the_release_itself_brings(
+    second: str, key: str, own: str, expected: object
+) -> None:
+    one = config("{x: '7'}", name="a")
+    other = config("{values.yaml: '{image: {tag: \"8\", b: 1}}', x: '9'}", name="b")
+    found = layers(ONE_BY_ONE % (second, key, own), one, other)
+    assert (plain(found.values), found.over) == (expected, ())
+
+
+def test_a_null_in_one_layer_still_removes_what_the_chart_says() -> None:
+    first, second = config("{values.yaml: 'image: {a: 1}'}"), "image: {tag: ~}"
+    found = layers(f"{REVISION}\n  {SOURCE % ''}\n  values: {{{second}}}", first)
+    assert plain(found.values) == {"image": {"repository": "acme/cart", "a": 1}, "port": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "why"),
+    [
+        ("kind: Secret, name: a, targetPath: image.tag", "{image: {tag: 1}}", "it is not read"),
+        ("kind: Secret, name: a, targetPath: image.tag", "{a: 1}", ""),
+        ("kind: ConfigMap, name: a, valuesKey: x, targetPath: 'image[0].tag'", "{image: {}}", ""),
+        (
+            "kind: ConfigMap, name: a, valuesKey: x, targetPath: image.tag",
+            "{image: acme/cart:1}",
+            "there is no mapping to set 'tag' in",
+        ),
+    ],
+)
+def test_what_is_put_over_the_release_s_own_values_and_is_not_known(
+    source: str, own: str, why: str
+) -> None:
+    found = layers(f"valuesFrom: [{{{source}}}]\n  values: {own}", config("{x: '7'}", name="a"))
+    assert [one.why for _steps, one in found.over] == ([why] if why else [])
+
+
+def test_an_image_over_which_a_secret_puts_its_tag_is_not_proven() -> None:
+    secret = "valuesFrom: [{kind: Secret, name: a, valuesKey: x, targetPath: %s}]"
+    own = "values: {image: {repository: acme/cart, tag: '1'}}"
+    head = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: cart}\n"
+    for path, told in (("image.tag", 1), ("image.secret", 1), ("other.tag", 0)):
+        [found] = effect_of({"r.yaml": f"{head}spec:\n  {secret % path}\n  {own}\n"}).landed
+        assert len(found.unknowns) == told, path
 
 
 @pytest.mark.parametrize(
@@ -316,8 +377,8 @@ def test_a_single_value_is_edited_in_the_file_that_it_comes_from(*, listed: bool
     found = deployed(files)
     assert not isinstance(found, str), found
     assert set(found) == {"apps/cart/single.yaml"}
-    own = deployed(files | {"apps/cart/r.yaml": BY_TARGET + OWN_VALUES % ", tag: '2'"})
-    assert set(own) == {"apps/cart/r.yaml"}
+    both = deployed(files | {"apps/cart/r.yaml": BY_TARGET + OWN_VALUES % ", tag: '2'"})
+    assert set(both) == {"apps/cart/single.yaml"}
 
 
 def test_a_registry_for_all_images_counts_from_whichever_layer() -> None:
@@ -329,3 +390,53 @@ def test_a_registry_for_all_images_counts_from_whichever_layer() -> None:
         "apps/cart/cm.yaml": text,
     }
     assert "global.imageRegistry may stand in the place of its registry" in deployed(files)
+
+
+UMBRELLA = {
+    "shop/Chart.yaml": (
+        "name: shop\ndependencies:\n- {name: cart, alias: main, repository: 'file://../cart'}\n"
+        "- {name: away, repository: 'https://charts.example'}\n"
+    ),
+    "shop/values.yaml": "none: 1\n",
+    "cart/Chart.yaml": "name: cart\ndependencies: [{name: cart, repository: 'file://.'}]\n",
+    "cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
+}
+OF_SHOP = release("flux-system").replace("./charts/cart", "./shop")
+APPLICATION = (
+    "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\nspec:\n"
+    "  source:\n    repoURL: https://github.com/acme/fleet\n    path: shop\n    helm:\n%s"
+)
+
+
+@pytest.mark.parametrize(
+    ("applier", "changed"),
+    [
+        (OF_SHOP + "  values: {main: {image: {tag: '2'}}}\n", "a.yaml"),
+        (OF_SHOP + "  values: {cart: {image: {tag: '2'}}}\n", "cart/values.yaml"),
+        (APPLICATION % "      valuesObject: {main: {image: {tag: '2'}}}\n", "a.yaml"),
+        (
+            APPLICATION % "      parameters: [{name: main.image.tag, value: '2'}]\n",
+            "a.yaml",
+        ),
+        (APPLICATION % "      valuesObject: {main: {port: 1}}\n", "cart/values.yaml"),
+    ],
+)
+def test_the_values_of_a_chart_below_another_are_under_those_that_this_one_gets(
+    applier: str, changed: str
+) -> None:
+    found = deployed(UMBRELLA | {"a.yaml": applier})
+    assert set(found) == {changed}, found
+
+
+def test_what_the_tag_is_written_to_is_said_of_a_chart_that_nothing_here_takes_too() -> None:
+    files = {
+        "cart/Chart.yaml": "name: cart\n",
+        "cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
+        "cart/templates/d.yaml": (
+            'image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"\n'
+            "value: {{ .Values.image.tag | quote }}\n"
+        ),
+    }
+    [found] = effect_of(files).landed
+    [said] = found.warnings
+    assert said == "the chart writes its tag to what is no image, too: cart/templates/d.yaml:2"

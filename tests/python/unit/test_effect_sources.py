@@ -557,19 +557,6 @@ REFUSED = {
         },
         "cart in charts/shop/values.yaml: it comes later",
     ),
-    "a chart below one that a release gives values": (
-        CHART_VALUES
-        | {
-            "charts/shop/Chart.yaml": (
-                "name: shop\ndependencies:\n"
-                "- {name: cart, alias: main, repository: 'file://../cart'}\n"
-            ),
-            "r.yaml": release("flux-system", "  values: {main: {image: {tag: '2'}}}\n").replace(
-                "./charts/cart", "./charts/shop"
-            ),
-        },
-        "main in HelmRelease cart: it comes later",
-    ),
     "a Deployment that is paused": (
         {"d.yaml": DEPLOYMENT.replace("spec: {template", "spec: {paused: true, template")},
         "no pod is replaced until somebody resumes it",

@@ -151,6 +151,44 @@ STACKS = {
             ],
         ],
     ),
+    "kluctl: the chart's own, then what stands beside": (
+        {
+            "d/helm-chart.yaml": "helmChart: {path: ../cart}\n",
+            "d/helm-values.yml": VALUES,
+            "e/helm-chart.yml": "helmChart: {repo: 'https://charts.example'}\n",
+            "cart/values.yaml": VALUES,
+        },
+        [
+            [
+                "cart/values.yaml:1 the values file cart/values.yaml",
+                "d/helm-values.yml:1 the values file d/helm-values.yml",
+            ],
+            [],
+        ],
+    ),
+    "skaffold: files, then what it says itself, in profiles too": (
+        {
+            "skaffold.yaml": "apiVersion: skaffold/v4beta6\nkind: Config\n"
+            "manifests: {helm: {releases: [{chartPath: cart, overrides: {a: 1}}]}}\n"
+            "profiles:\n- deploy: {helm: {releases: [{chartPath: cart, valuesFiles: [v.yaml],\n"
+            "    setValues: {image.tag: '2'}, setValueTemplates: {a: b}}]}}\n",
+            "other.yaml": "deploy: {helm: {releases: [{chartPath: cart}]}}\n",
+            "cart/values.yaml": VALUES,
+            "v.yaml": VALUES,
+        },
+        [
+            [
+                "cart/values.yaml:1 the values file cart/values.yaml",
+                "skaffold.yaml:3- overrides",
+            ],
+            [
+                "cart/values.yaml:1 the values file cart/values.yaml",
+                "v.yaml:1 the values file v.yaml",
+                "skaffold.yaml:6- setValues",
+                "skaffold.yaml:6- setValueTemplates",
+            ],
+        ],
+    ),
     "a release: the files that its ConfigMaps are made of, then its own": (
         {
             "kustomization.yaml": f"{HEAD}configMapGenerator:\n- name: other\n"
@@ -177,33 +215,17 @@ STACKS = {
             [],
         ],
     ),
-    "a chart in the charts folder of another: its own, then what that one and its releases say": (
+    "a chart in the charts folder of another: its own, then what that one says": (
         {
             "charts/shop/Chart.yaml": "name: shop\n",
             "charts/shop/values.yaml": "other: 1\ncart: {image: {tag: '2'}}\n",
             "charts/shop/charts/cart/Chart.yaml": "name: cart\n",
             SUB: VALUES,
-            "release.yaml": RELEASE,
-            "silent.yaml": RELEASE.replace("cart: {image", "others: {image"),
-            "away.yaml": RELEASE.replace("charts/shop", "charts/away"),
-            "by-name.yaml": (
-                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
-                "metadata: {name: other}\nspec:\n  chartRef: {kind: HelmChart, name: shop}\n"
-                "  values: {cart: {image: {tag: '4'}}}\n"
-            ),
-            "chart.yaml": (
-                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
-                "metadata: {name: shop}\nspec: {chart: ./charts/shop}\n---\n"
-                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
-                "metadata: {name: away}\nspec: {chart: ./charts/shop}\n"
-            ),
         },
         [
             [
                 f"{SUB}:1 the values file {SUB}",
                 "charts/shop/values.yaml:2/cart cart in charts/shop/values.yaml",
-                "release.yaml:7/spec/values/cart cart in HelmRelease cart",
-                "by-name.yaml:6/spec/values/cart cart in HelmRelease other",
             ]
         ],
     ),
