@@ -105,6 +105,16 @@ class OfDeed:
     deed: Deed
 
     @property
+    def image(self) -> ImageReference:
+        """The image that runs after it."""
+        return self.deed.image
+
+    @property
+    def from_image(self) -> ImageReference | None:
+        """The image that ran before it."""
+        return self.deed.from_image
+
+    @property
     def action(self) -> str:
         """What was done."""
         return self.deed.action
@@ -133,6 +143,12 @@ class OfDeed:
     def record(self) -> str | None:
         """The sha256 of the record of what was replaced."""
         return self.deed.record
+
+
+def images_of(told: Iterable[Deed | OfDeed]) -> tuple[ImageReference, ...]:
+    """Return the images that deeds tell to have run, each as often as they do."""
+    both = (image for one in told for image in (one.image, one.from_image))
+    return tuple(image for image in both if image is not None)
 
 
 _DEED_KEYS = ("id", "action", "image", "from", "at", "by", "reason", "build", "record")

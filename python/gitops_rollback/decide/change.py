@@ -11,7 +11,7 @@ from gitops_rollback.errors import ConfigError, NotFoundError, RefusedError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
-from gitops_rollback.ledger.holds import HeldFile, render_held
+from gitops_rollback.ledger.holds import HeldFile, joined_bad, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
@@ -196,6 +196,13 @@ def whole_error(
     return first.reworded(message, f"{first.hint}{others}")
 
 
+def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
+    """Raise `RefusedError` for the first block that was not accepted."""
+    for block in blocks:
+        if block.code not in wish.accept:
+            raise block.error()
+
+
 def nameless(image: ImageReference, reason: str) -> Refusal:
     """Return what refuses an image whose digest nobody knows; `reason` says why it is not told."""
     return refusal("tag", f"{image.canonical} names no digest, and it is not found out: {reason}")
@@ -359,11 +366,10 @@ def _without(state: State, images: Collection[str]) -> tuple[Bad, ...]:
 
 def _with_bad(known: tuple[Bad, ...], bad: Iterable[Bad]) -> tuple[Bad, ...]:
     """Return a bad list with the marks of another one that it lacks, the newest first."""
-    there = {entry.image.canonical for entry in known}
-    more = [entry for entry in bad if entry.image.canonical not in there]
-    if not more:
+    whole = joined_bad(known, bad)
+    if len(whole) == len(known):
         return known
-    newest_first = sorted((*known, *more), key=lambda one: one.deed.at or "", reverse=True)
+    newest_first = sorted(whole, key=lambda one: one.deed.at or "", reverse=True)
     return tuple(newest_first[:LONGEST_BAD_LIST])
 
 

@@ -108,7 +108,7 @@ def _named(account: Account) -> Candidate:
     wish, facts, timeline = account.wish, account.facts, account.timeline
     name, is_told = _name(wish, facts), wish.planned is not None
     found = candidates.named(name, facts, timeline, is_told=is_told)
-    if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
+    if found.is_told or found.verdict == "refused":
         return candidates.with_others(found, name, timeline)
     history = facts.ask(NeedHistory(BEGINNING))
     return candidates.from_history(name, facts, timeline, history, is_told=is_told) or found
@@ -247,8 +247,7 @@ def all_the_same(tag: str, place: Place = Place.SHELL) -> str:
 def _by_name(named: Candidate, account: Account) -> Plan:
     judged = _judged([named], account)
     only = judged[0]
-    is_known = bool(only.sources & {ARTIFACT, GIT})
-    unresolved = only.image.digest is None and not is_known and not only.verified
+    unresolved = only.image.digest is None and not only.is_told and not only.verified
     may_be_tag = account.accepts("tag") or account.facts.settings.pin == "tag"
     is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
     plan = _plan(account, judged)
@@ -289,12 +288,12 @@ def _looked_up(candidate: Candidate, account: Account) -> Candidate:
     if candidate.verdict == "refused":
         return candidate
     platforms = candidates.told_platforms(candidate.image, facts)
-    looks = platforms is None and bool(candidate.sources & {ARTIFACT, GIT})
+    looks = platforms is None and candidate.is_told
     check = facts.ask(NeedCheck(candidate.image, looks))
     candidate = judge.with_check(candidate, check, account)
     if candidate.verdict == "refused":
         return candidate
-    if not candidate.sources & {ARTIFACT, GIT}:
+    if not candidate.is_told:
         revision = holds.revision_of(facts, timeline.bad, candidate.image, timeline.ran)
         candidate = judge.refused_if_bad(candidate, candidate.image, account, revision)
         if candidate.verdict == "refused":
@@ -312,7 +311,7 @@ def _proven(candidate: Candidate, account: Account) -> Candidate:
     image, check = candidate.image, candidate.check
     if check is not None and check.digest is not None and image.digest is None:
         image = image.with_version(image.tag, check.digest)
-    if candidate.sources & {ARTIFACT, GIT} or candidates.has_run(image, timeline, History()):
+    if candidate.is_told or candidates.has_run(image, timeline, History()):
         return candidate
     if account.accepts("never-deployed") and candidates.is_never_deployed(image, timeline):
         return candidate  # that says it, and was accepted
@@ -382,7 +381,7 @@ def _passed(judged: Sequence[Candidate], timeline: Timeline) -> tuple[Candidate,
         for c in before
         if c.verdict == "refused"
         and c.reason in LOST
-        and (c.sources & {GIT, ARTIFACT} or candidates.has_run(c.image, timeline, History()))
+        and (c.is_told or candidates.has_run(c.image, timeline, History()))
     )
 
 

@@ -12,6 +12,7 @@ from gitops_rollback.decide.change import (
     deed_of,
     nameless,
     noted_fields,
+    refuse,
     unchanged,
     warnings_of,
 )
@@ -28,7 +29,7 @@ from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, identified
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from gitops_rollback.decide.facts import Facts, FirstTry, Platforms
     from gitops_rollback.decide.wish import Wish
@@ -137,13 +138,6 @@ def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Cha
     ends = holds.in_force(facts) if wish.releases else None
     told = Told(facts.at.service, facts.at.environment, deed_of(wish, facts.running, unbuilt))
     return Change(facts.at, told, ends=ends)
-
-
-def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
-    """Raise `RefusedError` for the first block that was not accepted."""
-    for block in blocks:
-        if block.code not in wish.accept:
-            raise block.error()
 
 
 def refuse_moved(wish: Wish, facts: Facts, expected: ImageReference | None, source: str) -> None:

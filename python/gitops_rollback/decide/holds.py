@@ -24,7 +24,7 @@ from gitops_rollback.ledger.holds import (
     wants_revision,
 )
 from gitops_rollback.manifest.image_field import find_markers
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, images_of
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Place, Refusal, refusal, released_with
@@ -107,9 +107,8 @@ def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> boo
     What was built under it since, and put there all the same, makes no other tag of it.
     """
     deeds = facts.account.deployed
-    seen = [image for deed in _until(bad, deeds) for image in (deed.image, deed.from_image)]
-    seen += [entry.image for entry in _until(bad, entries)]
-    return version_tag(bad.image, [image for image in seen if image]) is not None
+    seen = [*images_of(_until(bad, deeds)), *(entry.image for entry in _until(bad, entries))]
+    return version_tag(bad.image, seen) is not None
 
 
 def _until(bad: Bad, told: Sequence[D]) -> Sequence[D]:
@@ -164,10 +163,7 @@ def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     with more than one digest.
     """
     deeds = facts.account.deployed
-    every = [
-        facts.running,
-        *(one for deed in deeds for one in (deed.image, deed.from_image) if one),
-    ]
+    every = [facts.running, *images_of(deeds)]
     others = [one.tag for one in every if one.tag]
     digests = {one.digest for one in every if one.tag == image.tag and one.digest}
     if image.tag not in others or len(digests) > 1 or not is_version_tag(image.tag or "", others):

@@ -8,7 +8,7 @@ from gitops_rollback.decide.candidates import MUTABLE, PINNED
 from gitops_rollback.decide.holds import why_bad
 from gitops_rollback.image import may_be, same, same_reference
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
+from gitops_rollback.ledger.events import ARTIFACT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image, normalised_time
 from gitops_rollback.refusals import RUNNING
@@ -104,7 +104,7 @@ def with_check(candidate: Candidate, check: Check, account: Account) -> Candidat
     """Add what the registry says of a candidate."""
     image = candidate.image
     resolved = image.with_version(image.tag, check.digest) if image.digest is None else image
-    if not candidate.sources & {GIT, ARTIFACT}:
+    if not candidate.is_told:
         image = resolved
     candidate = replace(candidate, check=check, image=image)
     if check.status == "gone" and not account.accepts("gone"):
@@ -136,7 +136,7 @@ def with_platforms(candidate: Candidate, platforms: Platforms, account: Account)
         return candidate.refused("not-an-image", f"it is {platforms.no_image}")
     if platforms.is_same:
         told = "it has the digest that the running tag has now"
-        if not candidate.sources & {GIT, ARTIFACT}:
+        if not candidate.is_told:
             return candidate.refused(RUNNING, told)
         note = f"{candidate.image.label}: {told}: if that is what runs, nothing changes"
         candidate = replace(candidate, notes=(*candidate.notes, note))

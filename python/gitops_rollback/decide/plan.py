@@ -12,6 +12,7 @@ from gitops_rollback.effective.proof import Proof, read_proof
 from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.late import dataclass, replace
+from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.model import title, without_none
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Candidate:
     def verified(self) -> bool:
         """Whether the registry confirmed that the image is there."""
         return self.check is not None and self.check.status == "there"
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the ledger tells of it: a record, or Git."""
+        return not self.sources.isdisjoint((ARTIFACT, GIT))
 
     @property
     def build(self) -> Build | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import accounts, holds
-from gitops_rollback.decide.change import Change, unchanged, warnings_of
+from gitops_rollback.decide.change import Change, refuse, unchanged, warnings_of
 from gitops_rollback.decide.edits import restoring
 from gitops_rollback.errors import ConfigError, NotFoundError, UsageError
 from gitops_rollback.image import (
@@ -19,7 +19,7 @@ from gitops_rollback.image import (
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
-from gitops_rollback.ledger.holds import without_bad
+from gitops_rollback.ledger.holds import joined_bad, without_bad
 from gitops_rollback.ledger.state import State, path_of
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def release(wish: Wish, facts: Facts) -> Change:
     state = facts.state
     for image in [_forgiven(text, facts) for text in wish.forgive]:
         state = state.without_bad(image) if state else None
-    for block in holds.release_blocks(facts, state, facts.running):
-        if block.code not in wish.accept:
-            raise block.error()
+    refuse(holds.release_blocks(facts, state, facts.running), wish)
     return released(wish, facts, state)
 
 
@@ -137,9 +135,8 @@ def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
     file = found[0]
     holds.refuse_other_hold(wish, facts)
     before = facts.account
-    known_bad = {entry.image.canonical for entry in before.bad}
-    bad = (*before.bad, *(e for e in file.bad if e.image.canonical not in known_bad))
     fields = tuple(note(field) for field in at.found.fields)
+    bad = joined_bad(before.bad, file.bad)
     state = replace(before, hold=file.hold, bad=bad, fields=fields)
     told = unchanged(wish, at, facts.running)
     return Change(at, told, state=state, warnings=warnings_of(at))

@@ -17,7 +17,14 @@ from gitops_rollback.decide.facts import NeedBeside
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.fields import MOVED, THERE, branch_of, find_fields, meant_by, once
-from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
+from gitops_rollback.ledger.holds import (
+    HeldFile,
+    Holds,
+    PlacedHold,
+    find_holds,
+    joined_bad,
+    may_be_of,
+)
 from gitops_rollback.ledger.state import State, joined, path_of
 
 if TYPE_CHECKING:
@@ -71,12 +78,10 @@ def one_account(
     `whole` is joined from `states`. A hold counts that one of them names and whose own file
     somebody deleted.
     """
-    there = {entry.image.canonical for entry in whole.bad}
-    more = {e.image.canonical: e for e in bad if e.image.canonical not in there}
     in_force = {file.hold.id: file.hold for file in holds.ours}
     in_force |= {state.hold.id: state.hold for state in states if state.hold is not None}
     newest = max(in_force.values(), key=lambda hold: hold.at, default=None)
-    state = replace(whole, bad=(*whole.bad, *more.values()), hold=newest)
+    state = replace(whole, bad=joined_bad(whole.bad, bad), hold=newest)
     return state, _with_named(holds, states, newest)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import contradicts, same, same_here, same_reference
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.model import EDIT, Deed, OfDeed
+from gitops_rollback.model import EDIT, Deed, OfDeed, images_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -34,16 +34,6 @@ class Event(OfDeed):
     stored: StoredRecord | None = None
     proofs: frozenset[str] = frozenset()
     conflicts: tuple[str, ...] = ()
-
-    @property
-    def image(self) -> ImageReference:
-        """The image that runs after it."""
-        return self.deed.image
-
-    @property
-    def from_image(self) -> ImageReference | None:
-        """The image that ran before it."""
-        return self.deed.from_image
 
 
 @dataclass(frozen=True)
@@ -128,7 +118,7 @@ def from_records(
             continue
         events.append(_of_record(stored, replaced_by if is_proven else wanted))
         wanted = record.image
-    deployed = [image for event in events for image in (event.image, event.from_image) if image]
+    deployed = images_of(events)
     never = tuple(i for i in skipped if not any(is_named(i, d) for d in deployed))
     return tuple(reversed(events)), never
 

@@ -7,6 +7,7 @@ that were bad then, stands in `.gitops-rollback/.held/<id>.json` too, with the f
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
@@ -276,6 +277,14 @@ def without_bad(bad: Iterable[Bad], image: ImageReference) -> tuple[Bad, ...]:
         for entry in bad
         if bad_match([entry], image) is None and not same_reference(entry.image, image)
     )
+
+
+def joined_bad(*lists: Iterable[Bad]) -> tuple[Bad, ...]:
+    """Return one bad list of several: of two marks of an image the first counts."""
+    found: dict[str, Bad] = {}
+    for entry in chain(*lists):
+        found.setdefault(entry.image.canonical, entry)
+    return tuple(found.values())
 
 
 def path_of_hold(identity: str) -> str:

@@ -26,7 +26,7 @@ from gitops_rollback.ledger.events import (
 from gitops_rollback.ledger.fields import meant_by
 from gitops_rollback.ledger.holds import BAD, Bad, digests_that_ran
 from gitops_rollback.ledger.merge import is_placed, with_commits
-from gitops_rollback.model import EDIT, ROLLBACK, Deed
+from gitops_rollback.model import EDIT, ROLLBACK, Deed, images_of
 from gitops_rollback.query.shapes import is_version_tag
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class Timeline:
     @property
     def images(self) -> tuple[ImageReference, ...]:
         """The images that events tell of, each as often as they do."""
-        both = [image for event in self.events for image in (event.image, event.from_image)]
-        return tuple(image for image in both if image is not None)
+        return images_of(self.events)
 
     @property
     def ran(self) -> frozenset[str]:

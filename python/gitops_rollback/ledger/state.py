@@ -20,12 +20,14 @@ from gitops_rollback.ledger.holds import (
     bad_from_json,
     digests_that_ran,
     hold_from_json,
+    joined_bad,
     version_tag,
     without_bad,
 )
 from gitops_rollback.model import (
     Deed,
     deed_from_json,
+    images_of,
     is_name,
     title,
     unknown_keys,
@@ -73,8 +75,7 @@ class State:
     @property
     def images(self) -> tuple[ImageReference, ...]:
         """The images that ran here, as far as this tells."""
-        both = [image for deed in self.deployed for image in (deed.image, deed.from_image)]
-        return tuple(image for image in both if image is not None)
+        return images_of(self.deployed)
 
     @property
     def ran(self) -> frozenset[str]:
@@ -116,8 +117,7 @@ def joined(states: Sequence[State]) -> State:
     bad: tuple[Bad, ...] = ()
     for state in states:
         deployed = _interleaved(deployed, state.deployed)
-        known = {entry.image.canonical for entry in bad}
-        bad = (*bad, *(entry for entry in state.bad if entry.image.canonical not in known))
+        bad = joined_bad(bad, state.bad)
     holds = sorted((s.hold for s in states if s.hold), key=lambda hold: hold.at)
     newest = next((s for s in states if s.deployed[:1] == deployed[:1]), first)
     return replace(
