@@ -22,7 +22,7 @@ from gitops_rollback.errors import (
     UsageError,
 )
 from gitops_rollback.forges.address import address_of
-from gitops_rollback.forges.statuses import CommitStatuses
+from gitops_rollback.forges.rules import CommitStatuses
 from gitops_rollback.late import replace
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.look.targets import Branch, find_targets

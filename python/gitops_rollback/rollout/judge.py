@@ -43,7 +43,7 @@ from gitops_rollback.rollout.target import THERE, Relation
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from gitops_rollback.forges.statuses import CommitStatus
+    from gitops_rollback.forges.rules import CommitStatus
     from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.follow import Relations
     from gitops_rollback.rollout.target import Place, Target

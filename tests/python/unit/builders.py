@@ -53,7 +53,7 @@ from gitops_rollback.ledger.records import (
 )
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import Build, Deed
-from gitops_rollback.policies.judge import Policies
+from gitops_rollback.policies import Policies
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields, resolve
 from gitops_rollback.services.config import Config, Environment, parse_config

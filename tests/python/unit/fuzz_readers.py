@@ -27,7 +27,7 @@ from gitops_rollback.manifest.edit import prove
 from gitops_rollback.manifest.patterns import UnreadablePatternError
 from gitops_rollback.model import Build
 from gitops_rollback.outlet import escaped
-from gitops_rollback.policies.judge import apply_filter, find_policies
+from gitops_rollback.policies import apply_filter, find_policies
 from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
 from gitops_rollback.query.search import search
 from gitops_rollback.registries.client import Registry

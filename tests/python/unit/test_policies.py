@@ -10,7 +10,7 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.patterns import UnreadablePatternError
-from gitops_rollback.policies.judge import (
+from gitops_rollback.policies import (
     ImagePolicy,
     Policies,
     apply_filter,

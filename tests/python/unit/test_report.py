@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.report.page import Documents, draw, make_page, render, safe_url
+from gitops_rollback.report import Documents, draw, make_page, render, safe_url
 
 EVIL = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x07"
 PRESENT = "2026-01-03T00:00:00Z"

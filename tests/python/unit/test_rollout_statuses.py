@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.forges.statuses import CommitStatus
+from gitops_rollback.forges.rules import CommitStatus
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.judge import judge_statuses, names_of
 from gitops_rollback.rollout.standing import FOREVER, State
