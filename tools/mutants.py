@@ -203,7 +203,7 @@ class Reach:
         ).fetchall()
         reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
         if reaching:
-            return {name.partition("|")[0] for name in reaching}
+            return {name.rpartition("|")[0] for name in reaching}
         return {name.partition("::")[0] for name, _bits in rows}
 
     def files(self) -> list[str]:

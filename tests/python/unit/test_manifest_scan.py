@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -156,6 +157,27 @@ def test_plain_text_is_read_as_pyyaml_reads_it(text: str) -> None:
 @pytest.mark.parametrize("text", NOT_PLAIN)
 def test_what_is_not_plain_is_left_to_pyyaml(text: str) -> None:
     assert compose(text) is None
+
+
+# What stands around two bits, and in how many of all pairs of them it is read fast.
+AROUND = {
+    "{}{}\n": 199,
+    "a: {}{}\n": 615,
+    "a:\n {}\n{}\n": 108,
+    "- {}\n  {}\n": 254,
+    "a: [{}, {}]\n": 156,
+    "a: |\n{}\n {}\n": 89,
+    "a: &a {}\nb: {}": 315,
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_all_pairs_of_bits_are_read_as_pyyaml_reads_them_or_left(around: str) -> None:
+    texts = [around.format(*pair) for pair in product(BITS, BITS)]
+    read = {text: found for text in texts if (found := compose(text)) is not None}
+    for text, found in read.items():
+        assert [made(root) for root in found] == by_pyyaml(text), text
+    assert sum(text in read for text in texts) >= AROUND[around], "what was read fast is so still"
 
 
 def lines() -> st.SearchStrategy[str]:
