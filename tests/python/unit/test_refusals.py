@@ -187,7 +187,7 @@ def test_the_page_for_troubleshooting_has_the_table() -> None:
 
 ROOT = DOCS.parent
 PACKAGE = ROOT / "python/gitops_rollback"
-RULES = ("decide/", "policies/__init__.py")  # where rules are: what makes a refusal, or asks for one
+RULES = ("decide/", "policies/__init__.py")  # where refusals are made, or asked for
 MADE = {  # of the table, by tools/tables.py; test_options proves that they are current
     "python/gitops_rollback/schemas/codes.schema.json",
     "resources/io/github/gitopsrollback/parameters.json",
