@@ -163,8 +163,8 @@ class Session:
             snapshot = read_snapshot(repository, request, tip)
         for reason in snapshot.left_out:
             say(f"left out: {reason}")
-        for reason in snapshot.retired:
-            say(f"retired: {reason}; gitops-rollback history --retire SERVICE removes what is left")
+        for reason, command in snapshot.retired:
+            say(f"retired: {reason}; if it is gone for good: {command}")
         return snapshot
 
     def open_tip(self, repository: Repository) -> Tip:

@@ -32,7 +32,7 @@ from gitops_rollback.decide.drill import (
     worst_first,
 )
 from gitops_rollback.decide.facts import NeedTags
-from gitops_rollback.decide.standing import retired_holds
+from gitops_rollback.decide.standing import are_of_others, retired_holds, retiring
 from gitops_rollback.errors import (
     ConfigError,
     Exit,
@@ -144,13 +144,17 @@ class _Drill:
             if len(names) == 1:
                 self.findings.append(self._unread(read, names[0], error))
             return len(names) == 1
-        self.findings += (self._unread(read, *one) for one in snapshot.unread.items())
+        theirs = are_of_others(snapshot.services)
+        self.findings += (
+            self._unread(read, name, error)
+            for name, error in snapshot.unread.items()
+            if (name, read.environment.name) not in theirs
+        )
         if snapshot.services:
             self._services(snapshot)
-        hint = "gitops-rollback history SERVICE --retire --reason TEXT, if the service is gone"
         self.findings += (
-            Finding("hold", read.environment.told, WARNING, message, hint)
-            for message in retired_holds(snapshot.services)
+            Finding("hold", read.environment.told, WARNING, message, f"{command}, if it is gone")
+            for message, command in retired_holds(snapshot.services)
         )
         return True
 
@@ -163,8 +167,8 @@ class _Drill:
         left = self.repository.read_file(read.tip.commit, path_of(environment, name))
         if is_named or left is None or not isinstance(error, UnknownServiceError):
             return failed("service", subject, error)
-        elsewhere = f" --environment {environment}" if read.config.environments else ""
-        hint = f"gitops-rollback history {name}{elsewhere} --retire --reason TEXT, if it is gone"
+        is_only = read.config.environments.keys() <= {environment}
+        hint = f"{retiring(name, environment, is_only=is_only)}, if it is gone"
         return Finding("service", subject, WARNING, f"retired: {error.message}", hint)
 
     def _services(self, snapshot: Snapshot) -> None:

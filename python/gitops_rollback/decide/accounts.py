@@ -68,7 +68,7 @@ def restored(facts: Facts) -> Facts:
         # Files that one commit deleted stood side by side: each told what was so under its name.
         later = [told] if told.deployed else []
         later += [other for commit, other in gone if commit != one.commit]
-        if state is not None and not any(_has_all_of(other, state) for other in later):
+        if state is not None and not any(has_all_of(other, state) for other in later):
             hold = state.hold
             is_over = hold is not None and (
                 hold.id in ended or any(_ended(other, hold) for other in later)
@@ -158,7 +158,7 @@ def _is_of(file: State | HeldFile, facts: Facts) -> bool:
     return any(doubt is None or not facts.ask(doubt) for doubt in doubts)
 
 
-def _has_all_of(later: State, earlier: State) -> bool:
+def has_all_of(later: State, earlier: State) -> bool:
     """Tell whether a state file was written when an earlier one of other names was known."""
     newest = earlier.newest or (earlier.hold.deed if earlier.hold else None)
     return newest is None or _knows(later, newest)

@@ -79,7 +79,8 @@ def told_lost(wish: Wish, facts: Facts) -> tuple[str, ...]:
 def retire(wish: Wish, facts: Facts) -> Change:
     """Return the change that removes what is left of a service without any image field.
 
-    Raises `ConfigError` where one of its holds is of a field that is only called otherwise by now.
+    Raises `ConfigError` where a hold, or the state file, is of a field that is only called
+    otherwise by now, and nothing else has what that says.
     """
     at = facts.at
     there = " --environment ENVIRONMENT" if at.elsewhere else ""
@@ -90,6 +91,13 @@ def retire(wish: Wish, facts: Facts) -> Change:
             "only what is gone can be retired: end the hold first under the name that the field "
             f"has now (gitops-rollback services{there} tells it): gitops-rollback release NAME"
             f"{there} --hold {file.hold.id} --reason TEXT",
+        )
+    if at.displaced is not None:
+        raise ConfigError(
+            f"the state file of {at.title} is of a field that is still there under another name: "
+            f"{at.displaced.fields[0].place}",
+            "leave it: it counts for that field as it stands, and what it says goes to the name of "
+            f"today (gitops-rollback services{there}) with the next deploy, rollback or release",
         )
     newest = at.account.newest
     images = [file.hold.to for file in at.holds.retired]

@@ -207,15 +207,30 @@ def _may_be_of(
     return is_lost and any(may_be_of(noted, fields) for noted in state.fields)
 
 
-def retired_holds(services: Iterable[ServiceAtTip]) -> tuple[str, ...]:
-    """Say which holds in force have lost their field, and are nobody's of some services."""
-    every = [at.holds for at in services]
-    some = every[0].retired if every else ()
-    nobodys = (file for file in some if all(file in one.retired for one in every))
-    return tuple(
-        f"the hold {file.hold.id} of {file.title} (since {file.hold.at}): its field is found no "
-        f"more, {file.fields[0].place if file.fields else 'and none was written down'}"
-        for file in nobodys
+def retired_holds(services: Iterable[ServiceAtTip]) -> tuple[tuple[str, str], ...]:
+    """Say which holds in force have lost their field and are nobody's, and how each is removed."""
+    every = tuple(services)
+    found = []
+    for file in every[0].holds.retired if every else ():
+        if all(file in at.holds.retired for at in every):
+            is_only = file.environment == every[0].environment and not every[0].elsewhere
+            where = file.fields[0].place if file.fields else "and none was written down"
+            told = f"the hold {file.hold.id} of {file.title} (since {file.hold.at})"
+            command = retiring(file.service, file.environment, is_only=is_only)
+            found.append((f"{told}: its field is found no more, {where}", command))
+    return tuple(found)
+
+
+def retiring(service: str, environment: str, *, is_only: bool) -> str:
+    """Return the command that removes what is left of a service, also in an environment gone."""
+    there = "" if is_only else f" --environment {environment}"
+    return f"gitops-rollback history {service}{there} --retire --reason TEXT"
+
+
+def are_of_others(services: Iterable[ServiceAtTip]) -> frozenset[tuple[str, str]]:
+    """Return the services and environments whose state files are, or may be, of some services."""
+    return frozenset(
+        (state.service, state.environment) for at in services for state in (*at.aliases, *at.lost)
     )
 
 

@@ -6,12 +6,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.accounts import has_all_of
 from gitops_rollback.decide.facts import ServiceAtTip
-from gitops_rollback.decide.standing import retired_holds
+from gitops_rollback.decide.standing import are_of_others, retired_holds, retiring
 from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError, ResourceError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import once
+from gitops_rollback.ledger.fields import find_fields, once
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
 from gitops_rollback.ledger.state import FOLDER, named_at, parse_state, path_of
@@ -34,19 +35,25 @@ from gitops_rollback.model import ROLLBACK, is_name
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.catalogue import ServiceFields, refuse_others_fields, two_meanings
-from gitops_rollback.services.config import FILE, Config, parse_config
+from gitops_rollback.services.config import (
+    DEFAULT_ENVIRONMENT,
+    FILE,
+    Config,
+    Environment,
+    parse_config,
+)
 from gitops_rollback.services.inventory import Manifests
 from gitops_rollback.services.ownership import UnknownServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.ledger.state import State
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.services.config import Environment
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Snapshot:
     environment: Environment
     services: tuple[ServiceAtTip, ...]
     left_out: tuple[str, ...] = ()
-    retired: tuple[str, ...] = ()
+    retired: tuple[tuple[str, str], ...] = ()
     unread: Mapping[str, GitopsRollbackError] = field(default_factory=dict)
 
 
@@ -147,15 +154,15 @@ def read_snapshot(
         resolved = partial(_resolved, name, environment, config, files)
         raw = partial(_raw_state, repository, tip, environment, name, data)
         found.take(name, raw, request, resolved)
-    found.refuse_nothing(environment)
+    found.refuse_nothing(config, environment)
     held = _held(repository, tip, data)
     services = tuple(read_standings(repository, tip, config, found.services, held))
     for at in services:
         others = [alias.service for alias in at.aliases]
         refuse_others_fields(at.found, others, config, request.allowed)
-    left, gone = tuple(found.left_out), tuple(found.retired)
+    gone = tuple(found.gone(config, environment, are_of_others(services)))
     gone += retired_holds(services) if request.everything else ()
-    return Snapshot(tip, config, environment, services, left, gone, found.unread)
+    return Snapshot(tip, config, environment, services, tuple(found.left_out), gone, found.unread)
 
 
 @dataclass
@@ -164,7 +171,7 @@ class _Found:
 
     services: list[tuple[ServiceFields, State | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    retired: list[str] = field(default_factory=list)
+    retired: dict[str, str] = field(default_factory=dict)
     unread: dict[str, GitopsRollbackError] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -200,8 +207,11 @@ class _Found:
         except UnknownServiceError as error:
             if not request.everything:
                 raise
-            gone = self.retired if raw is not None else self.left_out
-            gone.append(f"{name}: {error.message}")
+            message = f"{name}: {error.message}"
+            if raw is not None:
+                self.retired[name] = message
+            else:
+                self.left_out.append(message)
             return
         except GitopsRollbackError as error:
             if raw is not None or not request.everything:
@@ -213,14 +223,29 @@ class _Found:
         own = parse_state(raw, environment, name) if raw is not None and is_read else None
         self.services.append((fields, own))
 
-    def refuse_nothing(self, environment: Environment) -> None:
+    def gone(
+        self, config: Config, environment: Environment, theirs: Collection[tuple[str, str]] = ()
+    ) -> Iterator[tuple[str, str]]:
+        """Yield what is retired, but for state files of others' fields, and the command for each.
+
+        A field that is only called otherwise goes on with what its file says.
+        """
+        is_only = config.environments.keys() <= {environment.name}
+        for name, message in self.retired.items():
+            if (name, environment.name) not in theirs:
+                yield message, retiring(name, environment.name, is_only=is_only)
+
+    def refuse_nothing(self, config: Config, environment: Environment) -> None:
         """Raise `ConfigError` if there is none."""
         if self.services or self.unread:
             return
+        command = next((command for _message, command in self.gone(config, environment)), None)
         raise ConfigError(
             f"none of the services of {environment.told} can be read: "
-            f"{'; '.join((*self.left_out, *self.retired))}",
-            f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
+            f"{'; '.join((*self.left_out, *self.retired.values()))}",
+            f"for what is gone: {command}"
+            if command
+            else f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
         )
 
 
@@ -252,23 +277,37 @@ def _paths_of(manifests: Manifests) -> set[str]:
 def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot:
     """Read what is left of services that have no image field any more.
 
-    Raises `ConfigError` if one of them still has one.
+    Also in an environment that is configured no more. Raises `ConfigError` if one of them still has
+    a field.
     """
     config = read_config(repository, tip)
-    environment = config.choose_environment(request.environment)
+    names = config.expand(request.names, request.sets)
+    config.check_allowed(names, request.allowed)
+    known = config.environments or {DEFAULT_ENVIRONMENT}
+    former = request.environment
+    if former is None or former in known or not is_name(former):
+        environment = config.choose_environment(request.environment)
+    else:
+        environment = Environment(former)
     here = _tip_of(repository, environment, tip)
     services = []
-    for name in config.expand(request.names, request.sets):
-        try:
-            read_snapshot(repository, replace(request, names=(name,), sets=()), tip, here.commit)
-        except UnknownServiceError:
-            services.append(_left_of(repository, here, config, environment, name))
-        else:
+    for name in names:
+        wanted = replace(request, names=(name,), sets=())
+        if environment.name in known and _is_there(repository, wanted, tip, here):
             raise ConfigError(
                 f"service '{name}' still has image fields in {environment.told}",
                 "only what is gone can be retired",
             )
+        services.append(_left_of(repository, here, config, environment, name))
     return Snapshot(here, config, environment, tuple(services))
+
+
+def _is_there(repository: Repository, request: Request, tip: Tip, here: Tip) -> bool:
+    try:
+        read_snapshot(repository, request, tip, here.commit)
+    except UnknownServiceError:
+        return False
+    return True
 
 
 def _left_of(
@@ -285,7 +324,7 @@ def _left_of(
         (
             entry
             for entry in repository.list_files(tip.commit, [""])
-            if entry.path == path or is_held(entry.path) or is_manifest(entry.path)
+            if is_state(entry.path) or is_manifest(entry.path)
         ),
     )
     held = [parse_held(data, place) for place, data in files.items() if is_held(place)]
@@ -305,7 +344,28 @@ def _left_of(
     fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))
     elsewhere = frozenset(config.environments) - {environment.name}
     holds = Holds(ours=there, retired=gone)
-    return ServiceAtTip(tip, fields, own, (), holds, elsewhere=elsewhere)
+    at = ServiceAtTip(tip, fields, own, (), holds, elsewhere=elsewhere)
+    if own is None or not _is_needed(own, files, once(branch)):
+        return at
+    return replace(at, state=None, displaced=own)
+
+
+def _is_needed(own: State, files: Mapping[str, bytes], branch: Sequence[ImageField]) -> bool:
+    """Tell whether a state file is of fields that are there, and no other file has what it says."""
+    theirs = {one.field.key for one in find_fields(own.fields, branch) if one.field is not None}
+    if not theirs:
+        return False
+    for path, data in files.items():
+        name = named_at(path)
+        if name is None or name == (own.environment, own.service):
+            continue
+        with suppress(RepositoryError):  # what cannot be read has nothing of it
+            other = parse_state(data, *name)
+            found = find_fields(other.fields, branch)
+            is_theirs = any(one.field is not None and one.field.key in theirs for one in found)
+            if is_theirs and has_all_of(other, own):
+                return False
+    return True
 
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:

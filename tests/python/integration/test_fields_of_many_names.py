@@ -330,6 +330,54 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
     shop.refused(4, "not-found", "history", "--service", "cart", "--retire", "--reason", "gone")
 
 
+def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: Path) -> None:
+    config = '[services.{}]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config.format("store")})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", "--service", "store", "--image", image(tag))
+    shop.ok("rollback", "--service", "store", "--reason", "carts are empty")
+    shop.ok("release", "--service", "store", "--reason", "over")
+    shop.commit({".gitops-rollback.toml": config.format("shop")})
+    assert "retired" not in shop.run("plan", "--all").said
+    assert "retired" not in shop.run("check", "--all").said
+    retire = ("history", "--service", "store", "--retire", "--reason", "renamed")
+    run = shop.refused(1, "config", *retire)
+    assert "still there under another name" in run.error["message"]
+    bad = ("deploy", "--service", "shop", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *bad).error["code"] == "bad"
+    shop.ok("deploy", "--service", "shop", "--image", image("2.0.0"))
+    shop.ok(*retire)
+    assert shop.refused(6, "refused", *bad).error["code"] == "bad"
+
+
+def test_the_hold_of_an_environment_that_is_gone_is_removed_as_it_is_said(tmp_path: Path) -> None:
+    config = PRODUCTION + '[environments.staging]\npath = "staging"\n'
+    pay = WEB.replace("cart", "pay")
+    there = {"staging/cart.yaml": WEB, CART_PATH: pay, ".gitops-rollback.toml": config}
+    shop = Shop(tmp_path).open(there)
+    staging = ("--service", "cart", "--environment", "staging")
+    shop.ok("deploy", *staging, "--image", image("1.5.0"))
+    shop.ok("rollback", *staging, "--reason", "carts are empty")
+    shop.commit({"staging/cart.yaml": None, ".gitops-rollback.toml": PRODUCTION})
+    said = shop.run("plan", "--all").said
+    printed, _dots, _rest = said.partition("gone for good: gitops-rollback ")[2].partition(" TEXT")
+    command = (*printed.split(), "gone")
+    shop.ok(*command)
+    assert held_files(shop) == []
+    shop.refused(4, "not-found", *command)
+
+
+def test_of_services_that_are_all_gone_it_is_said_how_what_is_left_is_removed(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path).open({CART_PATH: WEB, "note.txt": "x"})
+    shop.deploy("1.5.0")
+    shop.commit({CART_PATH: None})
+    run = shop.refused(1, "config", "plan", "--all")
+    assert run.error["hint"].startswith("for what is gone: gitops-rollback history cart --retire")
+    shop.ok(*run.error["hint"].partition("gitops-rollback ")[2].split())
+
+
 def test_not_all_services_can_be_retired_at_once(held: Shop) -> None:
     held.refused(2, "usage", "history", "--all", "--retire", "--reason", "gone")
 

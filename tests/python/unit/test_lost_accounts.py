@@ -22,6 +22,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.standing import (
     all_there,
+    are_of_others,
     belongs_to,
     doubt_of,
     moved,
@@ -192,6 +193,18 @@ def test_what_is_not_there_cannot_be_retired() -> None:
 def test_a_hold_whose_field_is_only_called_otherwise_is_not_retired() -> None:
     with pytest.raises(ConfigError, match=r"the field that is held is still there .*a\.yaml"):
         changed(wish("retire"), place(1, state("1>2"), holds=Holds(ours=(OURS,))))
+
+
+def test_a_state_file_of_a_field_that_is_only_called_otherwise_is_not_retired() -> None:
+    own = replace(state("1>2"), fields=(NOTED,))
+    with pytest.raises(ConfigError, match=r"of a field that is still there .*a\.yaml"):
+        changed(wish("retire"), replace(place(1), displaced=own))
+
+
+def test_a_state_file_that_is_or_may_be_of_a_service_is_known_as_its_own() -> None:
+    one, two, three = (State(name, "production") for name in ("shop", "store", "basket"))
+    services = [replace(place(1), aliases=(one,), lost=(two,)), replace(place(1), lost=(three,))]
+    assert are_of_others(services) == {(name, "production") for name in ("shop", "store", "basket")}
 
 
 def forgiven(text: str, *bad: str) -> tuple[str, ...]:
@@ -631,8 +644,13 @@ def test_a_state_file_moves_to_the_name_that_its_fields_have_or_nothing_is_writt
 
 def test_a_hold_is_retired_where_it_is_nobody_s() -> None:
     gone = place(1, holds=Holds(retired=(OURS, replace(LATER, fields=()))))
-    [one, two] = retired_holds([gone, gone])
+    [(one, command), (two, _command)] = retired_holds([gone, gone])
     assert one.startswith("the hold held1 of cart production (since ")
+    assert command == "gitops-rollback history cart --retire --reason TEXT"
+    there = replace(gone, elsewhere=frozenset({"staging"}))
+    assert retired_holds([there])[0][1].split()[3:5] == ["--environment", "production"]
+    removed = Holds(retired=(replace(OURS, environment="old"),))
+    assert "--environment old" in retired_holds([place(1, holds=removed)])[0][1]
     assert one.endswith(f"its field is found no more, {NOTED.place}")
     assert two.endswith("its field is found no more, and none was written down")
     assert retired_holds([gone, place()]) == ()
