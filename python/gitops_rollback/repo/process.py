@@ -70,6 +70,7 @@ _SETTINGS = {
     "clone.filterSubmodules": "false",
     "clone.rejectShallow": "false",
     "core.fsmonitor": "false",
+    "core.fsync": "none",  # it is gone with the run; a cache is looked at before it is used
     "credential.interactive": "false",
     "diff.orderFile": os.devnull,
     "fetch.fsckObjects": "false",
