@@ -93,6 +93,11 @@ WAYS = {
     # Who put there what runs is looked for in the branch's history: no state file tells.
     "gitops-rollback deploy, after that by hand": (OURS, {"CACHE": ""}),
     "gitops-rollback deploy": (OURS, {"CACHE": ""}),
+    # What a build has pushed it need not ask a registry for.
+    "the same, in the build of the image": (
+        OURS,
+        {"CACHE": "", "JOB_NAME": "j", "BUILD_NUMBER": "1"},
+    ),
     "gitops-rollback deploy --cache": (OURS, {"CACHE": "--cache ../cache"}),
     "the same, where nobody pushed": (OURS, {"CACHE": "--cache ../cache"}),
     "gitops-rollback rollback": (BACK, {"CACHE": ""}),
