@@ -46,6 +46,7 @@ _READS = {
     "rollback": FIRST_LOOK,
     "history": FIRST_LOOK,
 }
+_PUSHES = ("deploy", "rollback", "release")
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,14 @@ class Session:
             yield repository
 
     @contextmanager
-    def ahead(self, commits: int) -> Iterator[None]:
-        """Let git begin to fetch the tip, or so many commits, for the next `open_repository`."""
+    def ahead(self, commits: int, *, pushes: bool) -> Iterator[None]:
+        """Let git begin to fetch the tip, or so many commits, for the next `open_repository`.
+
+        Where this `pushes` in the end, it asks meanwhile what each push asks first.
+        """
         self._begun.append(self._begin(commits))
+        if pushes:
+            self._begun[-1].begin_push()
         try:
             yield
         finally:
@@ -294,6 +300,12 @@ def _asks_a_registry(
     return not is_built
 
 
+def _pushes(command: str, options: argparse.Namespace) -> bool:
+    """Tell whether a command pushes to the branch, as good as always."""
+    others = ("dry_run", "pull_request", "before_build")
+    return command in _PUSHES and not any(getattr(options, name, False) for name in others)
+
+
 @contextmanager
 def ahead(
     command: str, options: argparse.Namespace, environment: Mapping[str, str]
@@ -306,7 +318,7 @@ def ahead(
         yield
         return
     session = start(options, environment)
-    with session.ahead(_READS[command]):
+    with session.ahead(_READS[command], pushes=_pushes(command, options)):
         options.begun = session
         if _asks_a_registry(command, options, environment):
             from gitops_rollback.registries import client  # noqa: F401, PLC0415 - while git waits

@@ -19,7 +19,6 @@ from gitops_rollback.repo.first_fetch import (
     FirstFetch,
     is_filter_refused,
     place_of,
-    short_of,
 )
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import UnknownCommitError, explain_fetch, explain_local
@@ -115,11 +114,12 @@ class Copy:
         """
         return {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
 
-    def turn(self, branch: str) -> Path:
-        """Return the file of a branch that all runs with this cache, or without one, lock."""
+    @property
+    def turn(self) -> Path:
+        """The file that all runs with this cache, or without one, lock while they push by turns."""
         if self._cache is not None:
-            return self._cache.place.with_suffix(f".{short_of(branch)}.turn")
-        return place_of("turns", f"{self._url} {branch}", self._environment)
+            return self._cache.place.with_suffix(".turn")
+        return place_of("turns", self._url, self._environment)
 
     def settle(self, tip: Tip) -> Tip:
         """Go on with what a clone of a tip has left; its settings become those of a skeleton.

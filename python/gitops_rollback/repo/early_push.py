@@ -18,6 +18,7 @@ from gitops_rollback.repo.process import REMOTE, Git, GitFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _SCHEMES = ("http", "https")
 # What `git push` would make of the address, or of the push, by people's settings.
@@ -29,15 +30,18 @@ _FOUND_HERE = (
 )  # fmt: skip
 
 
-def begin(git: Git, url: str) -> subprocess.Popen[bytes] | None:
-    """Let git ask what the server of a URL has; None where `git push` has to."""
+def begin(git: Git, url: str, repository: Path) -> subprocess.Popen[bytes] | None:
+    """Let git ask what the server of a URL has; None where `git push` has to.
+
+    The repository to push from may be made meanwhile.
+    """
     scheme = url.partition("://")[0]
     try:
         if scheme not in _SCHEMES or any(name.endswith(_OWN_WAYS) for name in git.configured()):
             return None
     except GitFailedError:
         return None  # the push says why
-    running = git.start(f"remote-{scheme}", REMOTE, url)
+    running = git.start(f"remote-{scheme}", REMOTE, url, environment={"GIT_DIR": str(repository)})
     if running.stdin is not None:
         with suppress(BrokenPipeError):  # it has ended: then `git push` is asked
             os.write(running.stdin.fileno(), b"option object-format true\nlist for-push\n")
@@ -64,6 +68,11 @@ def finish(
         failure.stdout = stdout
         raise failure
     return subprocess.CompletedProcess(["push"], 0, stdout, b"")
+
+
+def has_sent_nothing(failure: GitFailedError) -> bool:
+    """Tell whether a push ended since what it was told ahead is not what is expected now."""
+    return b"(stale info)" in failure.stdout
 
 
 def _report(lines: Iterable[tuple[str, str, str]], reference: str) -> str:

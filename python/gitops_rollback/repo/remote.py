@@ -29,6 +29,7 @@ from gitops_rollback.repo.messages import (
 )
 from gitops_rollback.repo.objects import Tip, garbled, head_in, read_heads, read_oid
 from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
+from gitops_rollback.repo.turn import Turn
 
 if TYPE_CHECKING:
     import subprocess
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
-    from gitops_rollback.repo.handover import Handover
 
     _Running = subprocess.Popen[bytes]
 
@@ -92,6 +92,7 @@ class Remote:
         self.url = without_user(url)
         self._copy = Copy(url, environment, deadline, cache)
         self._git = self._copy.git
+        self.turn = Turn(self._copy.turn)
         self._beginning: _Running | None = None
         self._early: _Running | None = None
         self._packets = self._copy.root / "packets"
@@ -107,6 +108,7 @@ class Remote:
         trace: TracebackType | None,
     ) -> None:
         self._end_early()
+        self.turn.end()
         if self._beginning is not None:
             stop(self._beginning)
         # A signal ends the run at once; an error does not spoil what was fetched before it.
@@ -190,22 +192,25 @@ class Remote:
             raise explain_fetch(failure, self.url) from failure
         return self._copy.know(Tip(branch, self._copy.fetched_tip()))
 
-    def is_past(self, handover: Handover, branch: str) -> bool:
+    def is_past(self, branch: str) -> bool:
         """Tell whether another commit was handed on than the tip that is here."""
         known = self._copy.tip(branch)
-        return known is not None and handover.is_elsewhere(known)
+        return known is not None and self.turn.handover(branch).is_elsewhere(known)
 
-    def take_over(self, handover: Handover, branch: str) -> Tip | None:
+    def take_over(self, branch: str) -> Tip | None:
         """Return the tip that was handed on, with what is new with it; None where none was."""
-        known = self._copy.tip(branch)
-        handed = handover.take(known, self._copy.path / "objects" / "pack") if known else None
+        known, packs = self._copy.tip(branch), self._copy.path / "objects" / "pack"
+        handed = self.turn.handover(branch).take(known, packs) if known else None
         return self._copy.know(Tip(branch, handed)) if handed is not None else None
 
-    def hand_on(self, handover: Handover, tip: Tip, commit: str) -> None:
-        """Hand on a commit that was pushed upon a tip, with all that it brings.
+    def hand_on(self, tip: Tip, commit: str) -> None:
+        """Hand on a commit that was pushed upon a tip, with all that it brings, if a run waits.
 
-        Where that fails, whoever waits reads the branch.
+        Where that fails, it reads the branch.
         """
+        handover = self.turn.handover(tip.branch)
+        if not handover.is_wanted():
+            return
         folder = self._copy.root / "new"
         try:
             folder.mkdir(exist_ok=True)
@@ -238,9 +243,14 @@ class Remote:
             self._copy.fetch_depth(branch, depth)
         self._copy.depths[branch] = max(depth, self._copy.depths.get(branch, 0))
 
-    def begin_push(self) -> None:
-        """Let git ask ahead what each push asks first, and do not wait for it."""
-        self._early = self._early or early_push.begin(self._git, self.url)
+    def begin_push(self) -> bool:
+        """Take the turn if nobody has it, and let git ask ahead what each push asks first.
+
+        It is not waited for. Returns whether the turn is ours.
+        """
+        if self.turn.wait(0.0, 0.0):
+            self._early = self._early or early_push.begin(self._git, self.url, self._copy.path)
+        return self.turn.is_ours
 
     def _end_early(self) -> None:
         if self._early is not None:
@@ -289,7 +299,12 @@ class Remote:
             self._end_early()
             return self._git.run(*self._swap(commit, branch, expected))
         self._early = None
-        return early_push.finish(self._git, early, commit, f"refs/heads/{branch}", expected)
+        try:
+            return early_push.finish(self._git, early, commit, f"refs/heads/{branch}", expected)
+        except GitFailedError as failure:
+            if not early_push.has_sent_nothing(failure):
+                raise
+        return self._git.run(*self._swap(commit, branch, expected))  # what it was told is older
 
     def rehearse_push(self, tip: Tip) -> None:
         """Ask whether one may push to a branch, and push nothing; raise `RepositoryError` if not.

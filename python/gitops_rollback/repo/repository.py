@@ -180,10 +180,6 @@ class Repository(Remote):
         except GitFailedError as failure:
             raise explain_local(failure) from failure
 
-    def turn(self, branch: str) -> Path:
-        """Return the file that runs on this machine lock while they try, by turns, to push."""
-        return self._copy.turn(branch)
-
     def history(self, tip: Tip, path: str, depth: int) -> list[PathChange]:
         """List the commits, newest first, that changed a file; see `histories`."""
         return self.histories(tip, [path], depth)[path]

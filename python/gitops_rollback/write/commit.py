@@ -1,31 +1,24 @@
 """Push what was decided as one commit: a compare-and-swap on the branch, all or nothing.
 
 Of the tries that overlap, the first to arrive wins, and all others were for nothing. So runs of
-one machine push by turns (`Turn`): who waited for his goes on from what the one before him pushed
-and handed on (`repo/handover.py`), else he reads the branch again.
-Those of several machines cannot see each other: who has lost a race there pauses, for so long that
-a crowd gets through soon. The measure of that pause is how long a try takes, here and now: a crowd
-makes it long by itself. A rollback waits for nobody's turn, least of all for that of the deploy
-that it is to undo, and pauses less.
+one machine push by turns (`repo/turn.py`): who waited for his goes on from what the one before him
+pushed and handed on, else he reads the branch again. Those of several machines cannot see each
+other: who has lost a race there pauses, for so long that a crowd gets through soon. The measure of
+that pause is how long a try takes, here and now: a crowd makes it long by itself. A rollback waits
+for nobody's turn, least of all for that of the deploy that it is to undo, and pauses less.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.late import dataclass
-from gitops_rollback.repo.handover import Handover
 from gitops_rollback.repo.process import TimeIsUpError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.decide.change import Change, Commit, Refused
     from gitops_rollback.forges.pulls import PullRequest
@@ -33,11 +26,9 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
 
 _LOG = logging.getLogger("gitops_rollback")
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOOK = "look at the branch, then run the same command again: it is safe"
 _SPREAD = 4  # times as long as a try takes: in simulations the best for crowds of 5 to 100
 _STUCK = 8  # times as long as a try takes: after that, whoever has the turn counts for nothing
-_POLL = (0.01, 0.06)  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -82,69 +73,6 @@ class Work:
         )
 
 
-class Turn:
-    """What the runs of this account on this machine have by turns: a push.
-
-    It is a lock of the system's, which ends with the process. Nothing depends on it but how many
-    tries are for nothing: where there can be none, or nobody gives it on, all goes on without.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-        self.handover = Handover(path.with_name(f"{path.name}.next"))
-
-    def wait(self, seconds: float, stuck: float) -> bool:
-        """Tell whether the turn is ours, after at most so many seconds.
-
-        It is waited for as long as it goes round: not when the same run has had it for `stuck`.
-        """
-        try:
-            return self.is_ours or self._wait(seconds, stuck)
-        except OSError:  # there is no place for it, or no locks are there
-            return False
-
-    def _wait(self, seconds: float, stuck: float) -> bool:
-        from random import uniform  # noqa: PLC0415 - only where a race was lost
-
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._path, _FLAGS, 0o600)
-        with ExitStack() as unless_ours:
-            unless_ours.callback(os.close, descriptor)
-            end, seen, since = time.monotonic() + seconds, 0, time.monotonic()
-            while not _locked(descriptor):
-                now, taken = time.monotonic(), os.fstat(descriptor).st_mtime_ns
-                seen, since = (seen, since) if taken == seen else (taken, now)
-                if now > end or now - since > stuck:
-                    return False
-                time.sleep(uniform(*_POLL))  # noqa: S311 - no secret
-            os.utime(descriptor)  # so that who waits sees that it goes round
-            unless_ours.pop_all()
-            self._descriptor = descriptor
-        return True
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this run has the turn."""
-        return self._descriptor is not None
-
-    def end(self) -> None:
-        """Give the turn on."""
-        self.handover.end()
-        if self._descriptor is not None:
-            self.handover.is_wanted()  # else nothing of it stays
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 class Committer:
     """Writes and pushes, as a compare-and-swap on the branch; to be closed."""
 
@@ -157,31 +85,24 @@ class Committer:
         self.deadline = deadline
         self.watch = watch
         self.dry_run = dry_run
-        self._turns: dict[str, Turn] = {}
+        self._turn = repository.turn
         self._was_handed_on = False  # the tip that is worked on
 
     def close(self) -> None:
         """Give on the turn, where this run has it."""
-        for turn in self._turns.values():
-            turn.end()
+        self._turn.end()
 
     def begin(self, branch: str) -> None:
         """Take the turn if nobody has it, and let git ask ahead what each push asks first.
 
         Whoever has to wait for another run goes on from another tip, and begins then.
         """
-        if not self.takes_turns or self.dry_run:
-            return
-        turn = self._turn_of(branch)
-        if turn.wait(0.0, 0.0):
-            self.repository.begin_push()
-        else:
-            turn.handover.wait()
+        if self.takes_turns and not self.dry_run and not self.repository.begin_push():
+            self._turn.handover(branch).wait()
 
     def next_tip(self, branch: str) -> Tip:
         """Return the tip to decide on anew: what was handed on with the turn, else the server's."""
-        turn = self._turn_of(branch)
-        handed = self.repository.take_over(turn.handover, branch) if turn.is_ours else None
+        handed = self.repository.take_over(branch) if self._turn.is_ours else None
         self._was_handed_on = handed is not None
         return handed or self.repository.fetch(branch)
 
@@ -191,18 +112,12 @@ class Committer:
         Where one is about to, it is waited for, and a try to push is spared. `seconds` is how long
         the decision took. Who `hurries` waits for nobody's turn.
         """
-        turn = self._turn_of(branch)
         if hurries or not self.takes_turns:
             return True
-        if turn.wait(0.0, 0.0):
-            return not self.repository.is_past(turn.handover, branch)
+        if self._turn.wait(0.0, 0.0):
+            return not self.repository.is_past(branch)
         _LOG.info("another run of this machine pushes to %s: it is waited for", branch)
-        return not turn.wait(self._time_for_another(seconds), seconds * _STUCK)
-
-    def _turn_of(self, branch: str) -> Turn:
-        if branch not in self._turns:
-            self._turns[branch] = Turn(self.repository.turn(branch))
-        return self._turns[branch]
+        return not self._turn.wait(self._time_for_another(seconds), seconds * _STUCK)
 
     def _time_for_another(self, seconds: float) -> float:
         return max(0.0, self.deadline.remaining - seconds)
@@ -213,9 +128,8 @@ class Committer:
             commit = self.repository.write(work.tip, work.commit.files, work.commit.message)
         with self.watch.phase("push"):
             self._push(commit, work.tip)
-        turn = self._turns.get(work.tip.branch)
-        if turn is not None and turn.is_ours and turn.handover.is_wanted():
-            self.repository.hand_on(turn.handover, work.tip, commit)
+        if self._turn.is_ours:
+            self.repository.hand_on(work.tip, commit)
         return work.outcome(commit)
 
     def _push(self, commit: str, tip: Tip) -> None:
@@ -260,9 +174,8 @@ class Committer:
         if self._was_handed_on:  # somebody pushed out of turn: nothing tells of a crowd of them
             return
         most = self._time_for_another(seconds)
-        turn = self._turn_of(branch)
-        is_in_turn = self.takes_turns and not hurries and not turn.is_ours
-        if is_in_turn and turn.wait(most, seconds * _STUCK):
+        is_in_turn = self.takes_turns and not hurries and not self._turn.is_ours
+        if is_in_turn and self._turn.wait(most, seconds * _STUCK):
             return
         longest = seconds if hurries else seconds * _SPREAD
         time.sleep(min(uniform(0, longest), most))  # noqa: S311 - no secret

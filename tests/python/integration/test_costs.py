@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from random import randbytes
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -32,6 +33,7 @@ from standin import RegistryStandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from http.server import BaseHTTPRequestHandler
     from types import FrameType
 
     from _typeshed import TraceFunction
@@ -468,3 +470,41 @@ def test_git_begins_to_fetch_before_all_else_is_loaded(released: Shop, command: 
         env=released.environment, cwd=released.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "loaded before git began: []" in done.stderr, done.stderr
+
+
+class Patient(GitHttpServer):
+    """Tells no tip before it was asked what a push asks first."""
+
+    def __init__(self, root: Path) -> None:
+        self.is_asked = Event()
+        super().__init__(root)
+
+    def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Waiting(handler):  # type: ignore[misc,valid-type]
+            def parse_request(self) -> bool:
+                parsed: bool = super().parse_request()
+                if "git-receive-pack" in self.path:
+                    server.is_asked.set()
+                elif self.command == "POST" and not server.is_asked.wait(60):
+                    self.close_connection = True
+                return parsed
+
+        return Waiting
+
+
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
+def test_what_a_push_asks_first_is_asked_beside_the_tip(released: Shop, command: str) -> None:
+    arguments = ("--image", image("1.6.0")) if command == "deploy" else ("--reason", "x")
+    with Patient(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        released.ok(command, "--service", "cart", *arguments, repository=url)
+    assert len(server.traffic.requests) == 5, server.traffic.requests
+
+
+def test_before_its_build_a_deploy_asks_nothing_of_a_push(released: Shop) -> None:
+    arguments = ("--service", "cart", "--image", image("1.6.0"), "--before-build")
+    with GitHttpServer(released.root) as server:
+        released.ok("deploy", *arguments, repository=f"{server.url}/manifests.git")
+    assert not [one for one in server.traffic.requests if "receive" in one]

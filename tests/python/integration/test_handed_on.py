@@ -16,7 +16,8 @@ from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.decide.change import Commit
 from gitops_rollback.repo.remote import PushLostError
 from gitops_rollback.repo.repository import Repository
-from gitops_rollback.write.commit import Committer, Turn, Work
+from gitops_rollback.repo.turn import Turn
+from gitops_rollback.write.commit import Committer, Work
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Run(NamedTuple):
     def waits(self) -> None:
         """Find that another one has the turn."""
         self.committer.begin("main")
-        assert not Turn(self.repository.turn("main")).wait(0, 0)
+        assert not Turn(self.repository.turn.path).wait(0, 0)
 
     def goes_on(self) -> Tip:
         """Get the turn, and return the tip to go on from."""

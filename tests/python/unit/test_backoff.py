@@ -14,7 +14,8 @@ import pytest
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.repository import Repository
-from gitops_rollback.write.commit import Committer, Turn
+from gitops_rollback.repo.turn import Turn
+from gitops_rollback.write.commit import Committer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_it_is_waited_for_as_long_as_it_goes_round(path: Path) -> None:
         if len(looks) == 9:
             holder.end()
 
-    with patch("gitops_rollback.write.commit.time.sleep", look):
+    with patch("gitops_rollback.repo.turn.time.sleep", look):
         assert Turn(path).wait(LONG, 0.0)
     assert len(looks) == 9
 
@@ -73,7 +74,7 @@ def test_who_waits_gets_it_when_it_is_given_on(path: Path) -> None:
 
 def test_the_turn_of_a_run_that_was_killed_is_free(path: Path) -> None:
     code = (
-        "import os, sys, pathlib; from gitops_rollback.write.commit import Turn\n"
+        "import os, sys, pathlib; from gitops_rollback.repo.turn import Turn\n"
         "assert Turn(pathlib.Path(sys.argv[1])).wait(9, 9); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
@@ -124,43 +125,42 @@ def test_who_has_lost_takes_the_turn_and_pauses_only_where_that_does_not_help(
 def test_where_nobody_gives_the_turn_on_the_pause_is_measured_by_a_try(
     committer: Committer,
 ) -> None:
-    other = Turn(committer.repository.turn("main"))
+    other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
     with patch("gitops_rollback.write.commit._STUCK", -1):
         assert pauses(committer, 0.5) == [2.0, 2.0]
-    assert not Turn(committer.repository.turn("main")).wait(0.0, 0.0)
-    assert Turn(committer.repository.turn("other")).wait(0.0, 0.0), "it is of one branch"
+    assert not Turn(committer.repository.turn.path).wait(0.0, 0.0)
 
 
 def test_who_finds_another_run_about_to_push_waits_and_reads_the_branch_again(
     committer: Committer,
 ) -> None:
-    other = Turn(committer.repository.turn("main"))
+    other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
-    with patch("gitops_rollback.write.commit.time.sleep", lambda _seconds: other.end()):
+    with patch("gitops_rollback.repo.turn.time.sleep", lambda _seconds: other.end()):
         assert not committer.may_push("main", 0.5)
     assert committer.may_push("main", 0.5), "the turn is ours now"
     committer.close()
-    with patch.object(committer.repository, "begin_push") as begin_push:
+    with patch("gitops_rollback.repo.early_push.begin") as asks_ahead:
         committer.begin("main")
-    begin_push.assert_called_once_with()
-    assert not Turn(committer.repository.turn("main")).wait(0.0, 0.0), "it was free, and is ours"
+    asks_ahead.assert_called_once()
+    assert not Turn(committer.repository.turn.path).wait(0.0, 0.0), "it was free, and is ours"
     assert committer.may_push("main", 0.5)
 
 
 def test_who_finds_another_run_at_it_asks_nothing_ahead_of_a_push(committer: Committer) -> None:
-    other = Turn(committer.repository.turn("main"))
+    other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
-    with patch.object(committer.repository, "begin_push") as begin_push:
+    with patch("gitops_rollback.repo.early_push.begin") as asks_ahead:
         committer.begin("main")
         other.end()
         committer.dry_run = True
         committer.begin("main")
-    assert not begin_push.called
+    assert not asks_ahead.called
 
 
 def test_a_rollback_and_who_cannot_wait_push_beside_another_run(committer: Committer) -> None:
-    other = Turn(committer.repository.turn("main"))
+    other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
     assert committer.may_push("main", 0.5, hurries=True)
     with patch("gitops_rollback.write.commit._STUCK", -1):
@@ -168,7 +168,7 @@ def test_a_rollback_and_who_cannot_wait_push_beside_another_run(committer: Commi
 
 
 def test_a_rollback_waits_for_nobody_and_pauses_less(committer: Committer) -> None:
-    other = Turn(committer.repository.turn("main"))
+    other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
     assert pauses(committer, 0.5, hurries=True) == [0.5, 0.5]
 

@@ -112,6 +112,23 @@ def test_what_it_knows_is_not_used_for_a_tip_that_was_fetched_later(
     assert server.traffic.requests.count(ASKED) == 2
 
 
+def test_what_was_asked_before_the_tip_was_read_is_asked_again_where_that_moved_meanwhile(
+    server: GitHttpServer, tmp_path: Path
+) -> None:
+    environment = {**os.environ, **WHO, "HOME": str(tmp_path)}
+    with Repository(f"{server.url}/m.git", environment, Deadline(60)) as repository:
+        assert repository.begin_push()
+        while not server.traffic.sent:
+            time.sleep(0.01)
+        moved = other(server, at(server))
+        tip = repository.open("main")
+        assert tip.commit == moved
+        commit = repository.write(tip, {"a.yaml": b"a: 1\n"}, "2")
+        repository.push(commit, "main", tip.commit)
+    assert at(server) == commit
+    assert server.traffic.requests.count(ASKED) == 2
+
+
 def test_another_expected_commit_than_it_was_told_of_is_lost(
     server: GitHttpServer, begun: tuple[Repository, Tip, str]
 ) -> None:
