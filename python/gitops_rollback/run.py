@@ -116,6 +116,10 @@ def carry_out(
             facts = [_facts(at, session.url, first, filed) for at in snapshot.services]
             meant = wishes(snapshot)
             decided = settle(looker, list(zip(meant, facts, strict=True)))
+            confirmed = tip if all(map(_writes, decided)) else committer.confirmed(tip)
+            if confirmed != tip:
+                tip = confirmed
+                continue
             tell(snapshot, decided)
             commit = together(decided, skip=session.skips_blocked)
         for one in (one for one in decided if one.at.found.fields):  # not of what is gone
@@ -137,6 +141,10 @@ def carry_out(
             committer.pause(lost, time.monotonic() - began, target.branch, hurries=hurries)
         with session.watch.phase("fetch"):
             tip = committer.next_tip(tip.branch)
+
+
+def _writes(decided: Change | Refused) -> bool:
+    return isinstance(decided, Change) and decided.changes_anything
 
 
 def _filing(session: Session, change: Change, filed: dict[str, StoredRecord]) -> Change:

@@ -106,6 +106,17 @@ class Committer:
         self._was_handed_on = handed is not None
         return handed or self.repository.fetch(branch)
 
+    def confirmed(self, tip: Tip) -> Tip:
+        """Return the tip to refuse something on, or to leave all as it is: the server's word.
+
+        What was handed on is the branch's only if a push upon it arrives.
+        """
+        if not self._was_handed_on:
+            return tip
+        self._was_handed_on = False
+        with self.watch.phase("fetch"):
+            return self.repository.fetch(tip.branch)
+
     def may_push(self, branch: str, seconds: float, *, hurries: bool = False) -> bool:
         """Tell whether to push now; else another run of this machine did meanwhile.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from integration.shop import CART_PATH, COMMAND, FILES, LEDGER, Shop, canonical, image
+from integration.shop import CART_PATH, COMMAND, FILES, LEDGER, Shop, canonical, image, wait_for
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -227,6 +228,32 @@ def test_eight_deploys_at_once_all_land_as_commits_of_their_own(workshop: Worksh
     records = shop.home / "state" / "gitops-rollback" / "127.0.0.1" / "manifests"
     assert sorted(int(p.name) for p in records.iterdir() if p.name.isdecimal()) == list(range(1, 9))
     assert not shop.git("log", "--merges", "--format=%H", "main")
+
+
+def test_what_was_handed_on_and_dropped_since_leaves_nothing_undone(released: Shop) -> None:
+    """Who decides to do nothing has no push that would show which commit is the branch's."""
+    go, arrived = released.root / "go", released.root / "arrived"
+    once = f"[ -e {shlex.quote(str(arrived))} ]"
+    released.hook(
+        "pre-receive",
+        f"{once} && exit; touch {shlex.quote(str(arrived))}\n"
+        f"until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done",
+    )
+    back = f"git update-ref refs/heads/main {released.tip()}"
+    released.hook(
+        "post-receive", f"[ -e {shlex.quote(str(go))} ] && rm {shlex.quote(str(go))} && {back}"
+    )
+    with released.start("deploy", *DEPLOY) as first:
+        wait_for(arrived)
+        with released.start("deploy", *DEPLOY, "--verbose") as second:
+            while not list(released.root.rglob("*.next")):
+                assert second.poll() is None, second.communicate()
+                time.sleep(0.01)
+            go.touch()
+            assert first.wait() == 0
+            _stdout, stderr = second.communicate()
+    assert second.returncode == 0, stderr.decode()
+    assert image("1.6.0") in released.text(), stderr.decode()
 
 
 def test_what_a_second_attempt_costs_does_not_grow_with_the_repository(two_thousand: Shop) -> None:
