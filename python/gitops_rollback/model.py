@@ -24,6 +24,16 @@ _LONGEST_NUMBER = 18  # digits
 _NAME = regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
+def by_whom(person: str | None) -> str:
+    """Return ` by jane`, for behind what was done; nothing where nobody is known."""
+    return f" by {person}" if person else ""
+
+
+def told_why(reason: str | None) -> str:
+    """Return `: it crashed`, for behind what was done; nothing where nobody said."""
+    return f": {reason}" if reason else ""
+
+
 def title(service: str, environment: str | None) -> str:
     """Return what people call a service: `cart`, or `cart production` where there are several.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.query.tags import Tag
 
     T = TypeVar("T", Event, HistoryEntry)
-    _Matcher = Callable[[ImageReference, ImageReference], bool]
+    Matcher = Callable[[ImageReference, ImageReference], bool]
 
 
 _REGISTRY = frozenset({"registry"})
@@ -67,11 +67,20 @@ def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tup
     return tuple(found)
 
 
+def is_meant(wanted: ImageReference, image: ImageReference) -> bool:
+    """Tell whether an image is the one that a person named: by digest, else by its tag."""
+    if wanted.full_repository != image.full_repository:
+        return False
+    if wanted.digest is not None:
+        return wanted.digest == image.digest
+    return wanted.effective_tag == image.effective_tag
+
+
 def from_history(
-    to: str, facts: Facts, timeline: Timeline, history: History, *, is_told: bool = False
+    to: str, facts: Facts, timeline: Timeline, history: History, is_it: Matcher
 ) -> Candidate | None:
     """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
-    wanted, is_it = _wanted(to, facts, timeline), _matcher(is_told)
+    wanted = _wanted(to, facts, timeline)
     entry = next((e for e in history.entries if is_it(wanted, e.image)), None)
     return _of_entry(entry) if entry is not None else None
 
@@ -140,17 +149,17 @@ def _has(tag: Tag, image: ImageReference) -> bool:
     return tag.digest == image.digest
 
 
-def named(to: str, facts: Facts, timeline: Timeline, *, is_told: bool = False) -> Candidate:
+def named(to: str, facts: Facts, timeline: Timeline, is_it: Matcher = is_meant) -> Candidate:
     """Return the candidate that `--to` names: a build, a digest, an image or a tag.
 
     A person who names a tag means what ran under it last. Where the ledger or a plan told the image
-    (`is_told`), what ran under that tag at another time, with a digest, is another image.
+    (`is_unchanged`), what ran under that tag at another time, with a digest, is another image.
     """
     if "#" in to:
         return _of_build(to, facts, timeline)
     if _SHORT_DIGEST.fullmatch(to):
         return _of_short_digest(to, facts, timeline)
-    wanted, is_it = _wanted(to, facts, timeline), _matcher(is_told)
+    wanted = _wanted(to, facts, timeline)
     for level in reversed(timeline.levels):
         if is_it(wanted, level.image):
             return _of_level(level, timeline)
@@ -233,7 +242,7 @@ def _of_level(level: Level, timeline: Timeline) -> Candidate:
     return candidate
 
 
-def _of_event(wanted: ImageReference, timeline: Timeline, is_it: _Matcher) -> Candidate | None:
+def _of_event(wanted: ImageReference, timeline: Timeline, is_it: Matcher) -> Candidate | None:
     """Return an image that ran and is not on the stack any more: it was rolled back from."""
     events = timeline.events
     for index in range(len(events) - 1, -1, -1):
@@ -302,18 +311,6 @@ def _image(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
     return image
 
 
-def _matcher(is_told: bool) -> _Matcher:  # noqa: FBT001 - which of two
-    return is_unchanged if is_told else _is_meant
-
-
-def _is_meant(wanted: ImageReference, image: ImageReference) -> bool:
-    if wanted.full_repository != image.full_repository:
-        return False
-    if wanted.digest is not None:
-        return wanted.digest == image.digest
-    return wanted.effective_tag == image.effective_tag
-
-
 def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
     """Tell whether a tag without a digest can mean something else by now."""
     if candidate.image.digest is not None:
@@ -341,10 +338,10 @@ def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Ca
     if not (is_sure and is_told):
         return None
     if event is not None and (entry is None or _counts(event, entry, timeline)):
-        return named(event.image.canonical, facts, timeline, is_told=True)
+        return named(event.image.canonical, facts, timeline, is_unchanged)
     if entry is None:
         return None
-    found = named(entry.image.canonical, facts, timeline, is_told=True)
+    found = named(entry.image.canonical, facts, timeline, is_unchanged)
     if found.sources & {GIT}:
         return found
     return replace(found, sources=found.sources | {GIT}, deployed_at=entry.at)

@@ -27,11 +27,11 @@ from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import step
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
+from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_unchanged
 from gitops_rollback.ledger.message import find_revert
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import build_timeline, state_explains
-from gitops_rollback.model import one_line, some
+from gitops_rollback.model import by_whom, one_line, some
 from gitops_rollback.query.choose import RUNNING as RUNS
 from gitops_rollback.query.choose import choose as select
 from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
@@ -106,12 +106,12 @@ def _by_query(wish: Wish) -> Wish:
 def _named(account: Account) -> Candidate:
     """Return the image that is meant; history is walked to its bound before none is known of it."""
     wish, facts, timeline = account.wish, account.facts, account.timeline
-    name, is_told = _name(wish, facts), wish.planned is not None
-    found = candidates.named(name, facts, timeline, is_told=is_told)
+    name, is_it = _name(wish, facts), is_unchanged if wish.planned else candidates.is_meant
+    found = candidates.named(name, facts, timeline, is_it)
     if found.is_told or found.verdict == "refused":
         return candidates.with_others(found, name, timeline)
     history = facts.ask(NeedHistory(BEGINNING))
-    return candidates.from_history(name, facts, timeline, history, is_told=is_told) or found
+    return candidates.from_history(name, facts, timeline, history, is_it) or found
 
 
 def _name(wish: Wish, facts: Facts) -> str:
@@ -402,10 +402,9 @@ def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Refusal]:
     if event is None:
         return _reverted(wish, facts)
     when = f" {clock.age(event.at, wish.present)} ago" if event.at else ""
-    who = f" by {event.by}" if event.by else ""
     old, new = event.from_image, event.image
     labels = step(old, new) if old else f"? → {new.label}"
-    return [refusal("already", f"{facts.title} was rolled back{when}{who}, {labels}")]
+    return [refusal("already", f"{facts.title} was rolled back{when}{by_whom(event.by)}, {labels}")]
 
 
 def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:

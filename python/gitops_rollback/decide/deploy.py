@@ -25,7 +25,7 @@ from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.message import Told
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, identified
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, by_whom, identified
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ def _meanwhile(wish: Wish, facts: Facts) -> str:
     if newest is None or newest.at is None or not is_unchanged(newest.image, facts.running):
         return ""
     done = _DONE[newest.action]
-    by = f" by {newest.by}" if newest.by else ""
     build = f", {newest.build}" if newest.build else ""
-    return f": {done} {clock.age(newest.at, wish.present)} ago{by} ({newest.versions}{build})"
+    ago = f"{clock.age(newest.at, wish.present)} ago{by_whom(newest.by)}"
+    return f": {done} {ago} ({newest.versions}{build})"
 
 
 def _is_expected(expected: ImageReference, running: ImageReference) -> bool:

@@ -13,7 +13,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.model import EDIT, one_line, some
+from gitops_rollback.model import EDIT, by_whom, one_line, some
 from gitops_rollback.refusals import ALREADY
 
 if TYPE_CHECKING:
@@ -341,10 +341,10 @@ def _hold(title: str, state: State, present: str) -> Iterator[Finding]:
     hold = state.hold
     if hold is None or days_between(hold.at, present) <= _LONGEST_HOLD:
         return
-    by = f" by {hold.by}" if hold.by else ""
     yield Finding(
         *("hold", title, WARNING),
-        f"held for {age(hold.at, present)}{by}: {hold.reason or 'no reason was given'}",
+        f"held for {age(hold.at, present)}{by_whom(hold.by)}: "
+        f"{hold.reason or 'no reason was given'}",
         "deploy the fix with --release, or gitops-rollback release",
     )
 

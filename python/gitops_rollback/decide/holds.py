@@ -24,7 +24,7 @@ from gitops_rollback.ledger.holds import (
     wants_revision,
 )
 from gitops_rollback.manifest.image_field import find_markers
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, images_of
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, by_whom, images_of, told_why
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Place, Refusal, refusal, released_with
@@ -65,7 +65,7 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
         yield refusal(
             "bad",
             f"{facts.title}: {_badness(match, image)} rolled back from on {bad.deed.at}"
-            f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
+            f"{by_whom(bad.deed.by)}{_why(bad.deed.reason)}",
         )
     yield from _outdated(state, wish.build)
 
@@ -182,7 +182,7 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
         yield refusal(
             "lost-hold",
             f"{facts.title}: {file.title} has been held for {clock.age(hold.at, wish.present)}"
-            f"{_by(hold.by)} ({step(hold.from_image, hold.to)}{_because(hold.reason)}), "
+            f"{by_whom(hold.by)} ({step(hold.from_image, hold.to)}{told_why(hold.reason)}), "
             f"and its field is found no more: {noted.place}",
             service=facts.at.service,
             environment=facts.at.environment,
@@ -201,7 +201,7 @@ def refuse_other_hold(wish: Wish, facts: Facts) -> None:
         told = f"{', '.join(seen)} is not the only hold in force"
     error = MovedError(
         f"{facts.title}: {told}: {hold.id} is, for "
-        f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, "
+        f"{clock.age(hold.at, wish.present)}{by_whom(hold.by)}, "
         f"{step(hold.from_image, hold.to)}{_why(hold.reason)}",
         "look at it (gitops-rollback plan), then end what is in force if that is meant: "
         f"--hold {','.join(in_force(facts))}",
@@ -269,7 +269,7 @@ def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Refu
         return refusal(
             "held",
             f"{facts.title} was rolled back {ago} ago"
-            f"{_by(newest.by)}{_why(newest.reason)}, after this deploy had begun",
+            f"{by_whom(newest.by)}{_why(newest.reason)}, after this deploy had begun",
             shell=_NEW_BUILD,
             jenkins=_NEW_BUILD,
         )
@@ -295,7 +295,7 @@ def _held(state: State, hold: Hold, present: str, **hints: str) -> Refusal:
     return refusal(
         "held",
         f"{state.title} has been held for {clock.age(hold.at, present)}"
-        f"{_by(hold.by)}: {step(hold.from_image, hold.to)}{_why(hold.reason)}",
+        f"{by_whom(hold.by)}: {step(hold.from_image, hold.to)}{_why(hold.reason)}",
         service=state.service,
         environment=state.environment,
         **hints,
@@ -326,14 +326,6 @@ def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:
         f"{state.title}: {theirs} {done} "
         f"{newest.image.label if newest else ''} already, and this is {build}",
     )
-
-
-def _by(person: str | None) -> str:
-    return f" by {person}" if person else ""
-
-
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""
 
 
 def _why(reason: str | None) -> str:

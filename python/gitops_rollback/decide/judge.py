@@ -10,6 +10,7 @@ from gitops_rollback.image import may_be, same, same_reference
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.model import by_whom, told_why
 from gitops_rollback.query.tags import named_no_image, normalised_time
 from gitops_rollback.refusals import RUNNING
 
@@ -193,6 +194,5 @@ def refused_if_bad(
     other = f"{found.entry.image.label}, which has its {found.by}, was"
     what = "it was" if found.by == "digest" else other
     when = f" on {deed.at}" if deed.at else ""
-    by = f" by {deed.by}" if deed.by else ""
-    why = f": {deed.reason}" if deed.reason else ""
-    return candidate.refused("bad", f"{what} rolled back from{when}{by}{why}")
+    told = f"{by_whom(deed.by)}{told_why(deed.reason)}"
+    return candidate.refused("bad", f"{what} rolled back from{when}{told}")

@@ -210,7 +210,7 @@ class Listed:
     @property
     def is_inline(self) -> bool:
         """Whether the text is a configuration itself."""
-        return "\n" in self.text or self.text.lstrip().startswith("{")
+        return _is_inline(self.text)
 
 
 @dataclass(frozen=True)
@@ -467,11 +467,15 @@ def read_patches(by: str, patches: yaml.Node | None) -> Iterator[Patch]:
     for item in items_of(patches):
         if isinstance(item, yaml.ScalarNode):  # patchesStrategicMerge: a path or an inline patch
             line, written = line_of(item), str(item.value)
-            is_path = "\n" not in written and not written.lstrip().startswith("{")
-            path = inside(folder, written) if is_path else None
+            path = None if _is_inline(written) else inside(folder, written)
             yield Patch(by, line, path) if path else Patch(by, line, text=written, inline=item)
         else:
             yield read_patch(by, item, "patch")
+
+
+def _is_inline(text: str) -> bool:
+    """Tell whether a text that could name a file is YAML or JSON itself."""
+    return "\n" in text or text.lstrip().startswith("{")
 
 
 def read_patch(by: str, item: yaml.Node, key: str) -> Patch:
@@ -499,9 +503,8 @@ def _listed(folder: str, texts: yaml.Node | None) -> list[Listed]:
     for item in items_of(texts):
         text = text_of(item)
         if text:
-            one = Listed(text, line_of(item), None)
-            path = None if one.is_inline else inside(folder, text)
-            found.append(Listed(text, one.line, path, item))
+            path = None if _is_inline(text) else inside(folder, text)
+            found.append(Listed(text, line_of(item), path, item))
     return found
 
 

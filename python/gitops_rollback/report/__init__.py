@@ -23,7 +23,7 @@ from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import page_of_commit
 from gitops_rollback.image import label_of, step_of
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.model import one_line, title
+from gitops_rollback.model import by_whom, one_line, title
 from gitops_rollback.refusals import ALREADY
 from gitops_rollback.tell.plans import build_name, by_verdict, proved, why
 from gitops_rollback.web.hosts import is_web_address
@@ -231,8 +231,7 @@ def _held(hold: Mapping[str, Any] | None, rollback: Mapping[str, Any]) -> str:
     told = rollback or hold or {}
     if not told:
         return "no"
-    by = f" by {told['by']}" if told.get("by") else ""
-    return f"yes, since {_when(str(told.get('at', '')))}{by}"
+    return f"yes, since {_when(str(told.get('at', '')))}{by_whom(told.get('by'))}"
 
 
 def _live(documents: Documents, pair: tuple[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitops_rollback.image import label_of, step_of
-from gitops_rollback.model import title
+from gitops_rollback.model import by_whom, title, told_why
 from gitops_rollback.refusals import ALREADY, RUNNING
 from gitops_rollback.tell.terminal import width
 from gitops_rollback.tell.view import View, first_ones, moment, narrow_table, table, wrapped
@@ -68,9 +68,8 @@ def plan(one: Plan, view: View) -> list[str]:
     lines += candidates(one, view)
     hold = one.get("hold")
     if hold:
-        by = f" by {hold['by']}" if hold.get("by") else ""
-        why = f": {hold['reason']}" if hold.get("reason") else ""
-        lines += wrapped(f"held     since {hold['at']}{by}{why}", "  ")
+        told = f"{by_whom(hold.get('by'))}{told_why(hold.get('reason'))}"
+        lines += wrapped(f"held     since {hold['at']}{told}", "  ")
     for finding in one.get("findings", ()):
         # What storage means for going back stands in the commit, too: it is no mere note.
         word = "warning" if finding.startswith("storage ") else "note   "
@@ -213,12 +212,11 @@ def explained(one: Plan, view: View) -> list[str]:
 
 def _facts(candidate: Mapping[str, Any], view: View) -> list[str]:
     build = candidate.get("build")
-    person = f" by {candidate['by']}" if candidate.get("by") else ""
     deployed = moment(candidate.get("deployedAt"), view.present)
     verified = "the registry has it" if candidate.get("verified") else "not verified"
     facts: Sequence[tuple[str, str]] = (
         ("why", why(candidate)),
-        ("deployed", f"{deployed}{person}" if deployed else ""),
+        ("deployed", f"{deployed}{by_whom(candidate.get('by'))}" if deployed else ""),
         ("built", moment(candidate.get("builtAt"), view.present)),
         ("revision", str(candidate.get("revision") or "")),
         ("commit", str(candidate.get("commit") or "")[:12]),

@@ -44,9 +44,8 @@ _COLUMNS = (
 )
 
 
-def records(document: Document, view: View) -> list[str]:
+def records(document: Document, _view: View) -> list[str]:
     """Return where each record was written."""
-    del view
     lines = []
     for one in document.get("records", ()):
         record = one["record"]
@@ -83,9 +82,8 @@ def services(document: Document, view: View) -> list[str]:
     return lines
 
 
-def fields(document: Document, view: View) -> list[str]:
+def fields(document: Document, _view: View) -> list[str]:
     """Return the image fields of files, and which could not be edited and undone."""
-    del view
     rows = [
         ("where", "kind", "name", "container", "image"),
         *map(_field, document.get("fields", ())),
@@ -114,13 +112,12 @@ def _field(field: Document) -> tuple[str, ...]:
     return (place, str(field["kind"]), str(field["name"]), str(field["container"]), value)
 
 
-def jobs(document: Document, view: View) -> list[str]:
+def jobs(document: Document, _view: View) -> list[str]:
     """Return the jobs and what was done to each; in a rehearsal the difference."""
     is_rehearsal = bool(document.get("dryRun"))
     rows = [("job", "kind", "would be" if is_rehearsal else "is")]
     rows += [(one["job"], one["kind"], one["action"]) for one in document.get("jobs", ())]
     diffs = [one["diff"] for one in document.get("jobs", ()) if is_rehearsal and one.get("diff")]
-    del view
     made = [*diffs, *table(rows)] if "jobs" in document else []
     return [*made, *_needs(document)]
 

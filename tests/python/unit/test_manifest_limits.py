@@ -56,6 +56,26 @@ def test_a_digest_does_not_stand_where_a_field_may_hold_a_tag_alone() -> None:
     assert value_of(only, "2", None) == "acme/cart:2"
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("merge.yaml", "apps/merge.yaml"),
+        ("../merge.yaml", "merge.yaml"),
+        ("../../merge.yaml", None),
+        ("https://acme.example/merge.yaml", None),
+        ('{"kind": "Pod"}', None),
+        (" {kind: Pod}", None),
+        ("kind: Pod\n", None),
+    ],
+)
+def test_a_patch_that_is_listed_is_a_file_or_the_patch_itself(
+    written: str, path: str | None
+) -> None:
+    text = f"patchesStrategicMerge: [{json.dumps(written)}]\n"
+    [patch] = read_kustomization(parse("apps/kustomization.yaml", text.encode())).patches
+    assert (patch.path, patch.text) == (path, "" if path else written)
+
+
 def test_what_aliases_repeat_is_walked_once() -> None:
     root = parse("a.yaml", b"a: &x [1, 2]\nb: *x\nc: {d: *x}\n").trees[0]
     assert sum(node.value == "1" for node in walk(root)) == 1
