@@ -317,12 +317,11 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
         return False
     if candidate.stored is not None and candidate.stored.record.digest_from == "moved":
         return True
-    tag = candidate.image.tag or "latest"
     events = list(timeline.events)
     first = events.index(candidate.placed) + 1 if candidate.placed in events else 0
     # Going back to an image, by a rollback or by hand, is no new use of its tag.
     later = [event.image for event in events[first:] if event.action in (DEPLOY, RECORDED)]
-    return any((image.tag or "latest") == tag for image in later)
+    return any(image.effective_tag == candidate.image.effective_tag for image in later)
 
 
 def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Candidate | None:
@@ -364,7 +363,7 @@ def _counts(event: Event, entry: HistoryEntry, timeline: Timeline) -> bool:
     before = following[0].from_image if following else None
     if before is not None and not is_unchanged(before, event.image):
         return False  # somebody edited the manifest in between
-    return (event.at or "") >= entry.at or agree(entry.image, event.image)
+    return (event.at or "") > entry.at or agree(entry.image, event.image)
 
 
 def reaches(entries: Sequence[HistoryEntry], moment: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
@@ -342,14 +343,9 @@ def _as_written(
 ) -> tuple[NotedField, ...]:
     """Return fields of another name's state file, of those that were written now as they are."""
     there = {one.key: one for one in written}
-    moved = {one.likeness: one for one in written}
-    alike = [one.likeness for one in noted]
-    single = {one.likeness for one in noted if alike.count(one.likeness) == 1}
-    found = (there.get(one.key) or moved.get(one.likeness) for one in noted)
-    return tuple(
-        new if new is not None and (new.key == old.key or old.likeness in single) else old
-        for old, new in zip(noted, found, strict=True)
-    )
+    alike = Counter(one.likeness for one in noted)
+    moved = {one.likeness: one for one in written if alike[one.likeness] == 1}
+    return tuple(there.get(one.key) or moved.get(one.likeness, one) for one in noted)
 
 
 def _forgiven(at: ServiceAtTip, state: State) -> frozenset[str]:
@@ -387,9 +383,7 @@ def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedF
     for change in changes:
         if change.edits:
             shared.setdefault(id(change.at.found.manifests), []).append(change)
-    for together_ in shared.values():
-        if len(together_) == 1:
-            continue  # it was judged by itself
+    for together_ in (one for one in shared.values() if len(one) > 1):  # one alone was judged
         at = together_[0].at
         before = at.found.manifests
         own = {path: file for path, file in after.items() if path in before.files}

@@ -76,7 +76,7 @@ def compose(text: str) -> tuple[yaml.Node, ...] | None:
 @lru_cache(maxsize=4_096)
 def tag_of(value: str) -> str:
     """Return the tag of a plain scalar, as YAML 1.1 and PyYAML read it."""
-    return str(_RESOLVER.resolve(yaml.ScalarNode, value, (True, False)))  # type: ignore[no-untyped-call]
+    return str(_RESOLVER.resolve(yaml.ScalarNode, value, (True, None)))  # type: ignore[no-untyped-call]
 
 
 class _Scanner:

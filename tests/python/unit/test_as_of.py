@@ -142,3 +142,41 @@ def test_a_tag_that_a_plan_named_is_not_what_was_deployed_under_it_later() -> No
     assert chosen.image == image("1@A")
     plan = world.plan(planned=planned("~1"))
     assert outcome(plan) == (None, ["mutable-tag"], {"1": "mutable-tag"})
+
+
+def test_what_a_squash_left_no_commit_of_is_told_by_the_state_file() -> None:
+    deeds = zip(THREE.deployed, (at(9), at(5), at(1)), strict=True)
+    found = replace(THREE, deployed=tuple(replace(deed, at=moment) for deed, moment in deeds))
+    dated = zip(history("1", "3"), (at(9), at(1)), strict=True)
+    plan = World("3", found, tuple(replace(one, at=moment) for one, moment in dated)).plan(
+        as_of=at(6)
+    )
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("2")
+
+
+def test_of_an_edit_in_the_second_of_a_deployment_the_commit_tells() -> None:
+    found = state("0>1", "1>2", "1>3")  # somebody put 1 back at once
+    deeds = zip(found.deployed, (at(9), at(2), at(1)), strict=True)
+    found = replace(found, deployed=tuple(replace(deed, at=moment) for deed, moment in deeds))
+    dated = zip(history("1", "2", "1", "3"), (at(9), at(2), at(2), at(1)), strict=True)
+    entries = tuple(replace(entry, at=moment) for entry, moment in dated)
+    plan = World("3", found, entries).plan(as_of=at(2))
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("1")
+
+
+@pytest.mark.parametrize(
+    ("moment", "times"),
+    [
+        pytest.param(at(2), 1, id="the commits that are known go back to it"),
+        pytest.param(at(1), 1, id="to the very second"),
+        pytest.param("2020-01-01T00:00:00Z", 2, id="it is before all of them"),
+    ],
+)
+def test_commits_are_walked_on_only_where_they_do_not_go_back_to_the_time(
+    moment: str, times: int
+) -> None:
+    world = World("3", None, history("1", "2", "3"))
+    world.plan(as_of=moment)
+    assert world.asked.count("NeedHistory") == times

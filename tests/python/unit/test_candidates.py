@@ -115,6 +115,20 @@ def tag(name: str, minute: int, **more: Any) -> Tag:  # noqa: ANN401
     return Tag(**{"name": name, "digest": digest(name), "pushed": moment, **more})
 
 
+@pytest.mark.parametrize(
+    ("pushed", "other", "code"),
+    [
+        pytest.param(30, 0, "never-ran", id="pushed since the ledger begins"),
+        pytest.param(0, 30, "unproven", id="pushed before"),
+    ],
+)
+def test_when_the_named_image_was_pushed_tells_whether_it_can_have_run(
+    pushed: int, other: int, code: str
+) -> None:
+    plan = planned(of_registry(tag("8", other), tag("7", pushed)), to="7")
+    assert [block.code for block in plan.blocks] == [code]
+
+
 BOTH = ((AMD, digest("x")), (ARM, digest("y")))
 
 

@@ -673,6 +673,28 @@ def test_a_service_whose_fields_have_a_second_name_writes_what_is_bad_and_held_f
         assert (written["bad"], written.get("hold")) == ([], None)
 
 
+@pytest.mark.parametrize(
+    ("noted", "written"),
+    [
+        pytest.param(("x.yaml",), (NOTED.path,), id="the field has moved"),
+        pytest.param(("x.yaml", "y.yaml"), ("x.yaml", "y.yaml"), id="which of two is not known"),
+        pytest.param((NOTED.path, "y.yaml"), (NOTED.path, "y.yaml"), id="one stands there still"),
+    ],
+)
+def test_the_file_of_another_name_says_where_a_field_stands_now_unless_two_are_alike(
+    noted: Sequence[str], written: Sequence[str]
+) -> None:
+    own = replace(state("0>1", hold=HOLD), fields=(NOTED,))
+    fields = tuple(replace(NOTED, path=path, value="old") for path in noted)
+    alias = replace(state("0>1", hold=HOLD), service="shop", fields=fields)
+    change = changed(wish("release"), place(1, own, aliases=(alias,), holds=Holds(ours=(OURS,))))
+    files = together([change], skip=False).files
+    told = json.loads(files[".gitops-rollback/production/shop.json"] or b"")["fields"]
+    assert tuple(one["path"] for one in told) == tuple(written)
+    values = [NOTED.value if path == NOTED.path else "old" for path in written]
+    assert [one["value"] for one in told] == values
+
+
 def test_a_service_may_be_called_by_its_workload_its_labels_and_its_image() -> None:
     [field] = place().found.fields
     known = replace(field, name="web", labels=frozenset({"basket"}))

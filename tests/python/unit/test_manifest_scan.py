@@ -67,6 +67,9 @@ PLAIN = [
     "a: http://x:1 # y\nb: x#y\nc: -x\nd: :x\ne: a - b\n",
     "a: yes\nb: 1e3\nc: 0o7\nd: ~\ne: 2026-01-15\nf: =\n",
     MANIFEST,
+    f"a: {'[' * 59}{']' * 59}\n",  # sixty levels, and as often as there are any
+    "".join(f"{' ' * depth}b:\n" for depth in range(59)) + f"{' ' * 59}b: c\n",
+    "a: [[[b]], [[c]]]\nd: {e: [f]}\n" + "g: [a]\n" * 70,
     "a:\n" + "- b\n" * 300 + "c: {d: e}\n",
 ]
 NOT_PLAIN = [
@@ -115,6 +118,9 @@ NOT_PLAIN = [
     "a: |\n  x",
     "a: |\n  x\n y\n",
     "a: [b] c\n",
+    "x: y\na: [b] c\n",
+    f"a: {'[' * 60}{']' * 60}\n",
+    "".join(f"{' ' * depth}b:\n" for depth in range(60)) + f"{' ' * 60}b: c\n",
     "a: [...]\n",
     "a: {b c}\n",
     f"a: {{{'k' * 1_001}: b}}\n",

@@ -97,8 +97,32 @@ def test_an_image_of_another_repository_is_written_under_its_own_name_or_not_at_
     assert edit.value == f"acme/shop:1@{ONE}"
     entry = "resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n"
     fields = found_service({"kustomization.yaml": entry.encode()}).fields
-    with pytest.raises(ManifestError, match="under the name of another repository"):
-        rollback_edits(fields, other, NOTHING, "digest")
+    renamed = [replace(service_at_tip("acme/cart:2").found.fields[0], shown_name="acme/cart")]
+    for held_elsewhere in (fields, renamed):
+        with pytest.raises(ManifestError, match="under the name of another repository"):
+            rollback_edits(held_elsewhere, other, NOTHING, "digest")
+
+
+@pytest.mark.parametrize(
+    ("to", "accept", "written"),
+    [
+        ("1", {"tag"}, "acme/cart:1"),
+        ("1", {"effect"}, None),
+        (f"@{ONE}", {"tag"}, None),
+    ],
+)
+def test_where_no_digest_can_stand_a_tag_alone_is_written_if_that_is_accepted(
+    to: str, accept: set[str], written: str | None
+) -> None:
+    image = parse_image(f"acme/cart:{to}@{ONE}" if to == "1" else f"acme/cart{to}")
+    found = Candidate(image, frozenset({"git"}))
+    fields = [replace(f, tag_only="a chart") for f in service_at_tip("acme/cart:2").found.fields]
+    if written is None:
+        with pytest.raises(ManifestError, match="no digest can stand there: a chart"):
+            rollback_edits(fields, found, frozenset(accept), "digest")
+        return
+    [edit] = rollback_edits(fields, found, frozenset(accept), "digest")
+    assert edit.value == written
 
 
 ENTRY = f"resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n  digest: {TWO}\n"
