@@ -252,9 +252,9 @@ class Builder:
                 work.failures.append(unknown)
         for listed in kustomization.generators:
             for item, unknown in self._configured(kustomization, listed, work):
-                touch = GENERATORS.get(item.identity.kind) if item else None
-                builtin = item is not None and item.identity.group in ("", "builtin")
-                if item is None or not builtin or touch in (None, Touch.NOT_UNDERSTOOD):
+                is_builtin = item is not None and item.identity.is_builtin
+                touch = GENERATORS.get(item.identity.kind) if item and is_builtin else None
+                if touch in (None, Touch.NOT_UNDERSTOOD):
                     work.unread.append(unknown)
                     work.plugins.append(unknown)
         if items_of(lookup(kustomization.root, "validators")):  # none is built in
@@ -441,7 +441,7 @@ class Builder:
         self, item: Resource | None, doubt: Unknown, by: Kustomization, work: Work
     ) -> None:
         """Apply what `transformers` names: those that kustomize has built in are followed."""
-        if item is None or item.identity.version != "builtin" or item.identity.group:
+        if item is None or not item.identity.is_builtin:
             work.doubt(doubt)
             return
         node, kind, path = item.node, item.identity.kind, item.path or by.path

@@ -428,17 +428,16 @@ class Lander:
             place = self.origin(resource, digest.scalar.node).field.path
             problem = Problem(f"the digest in {place}:{digest.scalar.line} counts")
         name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
-        same = base.form == HELM and set(parts) <= set(base.parts) | set(field.parts)
-        pointer = base.pointer if base.form == HELM else base.pointer.rpartition("/")[0]
+        is_helm = base.form == HELM
         return replace(
             base,
-            kind=base.kind if same else field.kind,
-            name=base.name if same else field.name,
+            kind=base.kind if is_helm else field.kind,
+            name=base.name if is_helm else field.name,
             container=field.container,
             containers=field.containers,
             parts=tuple(parts),
-            pointer=pointer,
-            form=base.form if base.form == HELM else SUBSTITUTION,
+            pointer=base.pointer if is_helm else base.pointer.rpartition("/")[0],
+            form=HELM if is_helm else SUBSTITUTION,
             shown_name=name or None,
             problem=problem or (EDITABLE if name else NO_NAME),
             tag_only="",

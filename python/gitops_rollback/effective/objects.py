@@ -92,6 +92,11 @@ class Identity:
         return self.namespace or "default"
 
     @property
+    def is_builtin(self) -> bool:
+        """Whether it configures a plugin that kustomize has built in (isBuiltinPlugin)."""
+        return (self.group, self.version) == ("", "builtin")
+
+    @property
     def key(self) -> tuple[str, ...]:
         """What tells an object from all others to kustomize (resid, Equals)."""
         return (self.group, self.version, self.kind, self.effective_namespace, self.name)

@@ -200,7 +200,7 @@ class _Sources:
             identity = identity_of(root)
             annotations = entries(find(root, "metadata", "annotations"))
             is_known = identity.kind in TRANSFORMERS or identity.kind in GENERATORS
-            is_builtin = (identity.group, identity.version) == ("", "builtin") and is_known
+            is_builtin = identity.is_builtin and is_known
             if not is_builtin or any(name in annotations for name in _FUNCTIONS):
                 what = identity.kind or "what it names"
                 raise NotBuiltError(f"{by}: {what} is not built in, and no plugin is run")

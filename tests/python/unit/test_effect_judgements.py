@@ -13,9 +13,11 @@ import yaml
 
 from gitops_rollback.effective.appliers import Applier, as_built, pinned_revision
 from gitops_rollback.effective.conditions import parts_of
-from gitops_rollback.effective.effect import judge
+from gitops_rollback.effective.effect import Beside, judge
 from gitops_rollback.effective.objects import Unknown, Work
 from gitops_rollback.effective.proof import Recipe
+from gitops_rollback.effective.replace import read_replacements
+from gitops_rollback.effective.sources import GitSource, LeftOut
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.effective.tree import same
 from gitops_rollback.image import parse_image
@@ -193,3 +195,83 @@ def test_a_service_of_knative_turns_to_a_new_image_unless_a_revision_is_named(
     found = pinned_revision(resource(f"{head}{spec}\n"))
     assert (found.construct if found is not None else "") == pinned
     assert pinned_revision(resource(f"{head.replace('serving.knative.dev/', '')}{spec}\n")) is None
+
+
+TRUTHS = [*product(("true", "false"), repeat=2)]
+
+
+@pytest.mark.parametrize(("one", "other"), TRUTHS)
+@pytest.mark.parametrize("name", ["and", "or"])
+@pytest.mark.parametrize("form", ["%s .Values.a .Values.b", ".Values.b | %s .Values.a"])
+def test_and_and_or_are_what_go_makes_of_them_also_of_what_is_piped(
+    form: str, name: str, one: str, other: str
+) -> None:
+    values = yaml.compose(f"{{a: {one}, b: {other}}}")
+    parts = parts_of(f"{{{{ if {form % name} }}}}made{{{{ end }}}}", values)
+    both = [one == "true", other == "true"]
+    assert ("made" in parts.text) == (all(both) if name == "and" else any(both))
+
+
+@pytest.mark.parametrize("key", ["group", "version", "kind", "name", "namespace"])
+def test_a_replacement_chooses_by_each_part_of_an_identity(key: str) -> None:
+    text = f"source: {{{key}: a}}\ntargets: [{{select: {{{key}: b}}, fieldPaths: [spec.image]}}]\n"
+    tree = yaml.compose(text)
+    assert tree is not None
+    read = read_replacements(tree)
+    assert (read.source, read.targets[0].select) == ({key: "a"}, {key: "b"})
+
+
+@pytest.mark.parametrize(
+    ("pointer", "is_one"),
+    [
+        ("/spec/template/spec/containers/0/env/0/value", True),
+        ("/spec/jobTemplate/metadata/labels/version", True),
+        ("/metadata/labels/version", False),
+        ("/spec/selector/matchLabels/version", False),
+    ],
+)
+def test_what_stands_in_a_template_of_pods_is_of_pods(pointer: str, *, is_one: bool) -> None:
+    assert Beside(("a", "CronJob", "", "b"), pointer, "x").is_of_pods == is_one
+
+
+SPARSE = {
+    "apps": True,
+    "apps/": True,
+    "./apps": True,
+    "": True,
+    "apps/.sourceignore": True,
+    "app": False,
+    "other": False,
+    "apps/cart": False,
+}
+
+
+@pytest.mark.parametrize(("folder", "is_there"), SPARSE.items(), ids=SPARSE)
+def test_a_list_counts_where_a_sparse_checkout_has_it(folder: str, *, is_there: bool) -> None:
+    """fluxcd.io, GitRepositories, "Sparse checkout"."""
+    spec = yaml.compose(f"sparseCheckout: ['{folder}', apps/cart/a.yaml]")
+    source = GitSource("s", "", "s.yaml", OURS, "main", "branch main", spec=spec)
+    left = LeftOut({"apps/.sourceignore": b"cart/a.yaml\n"}, source).why("apps/cart/a.yaml")
+    assert (left is not None) == is_there
+
+
+GENERATED = {
+    "builtin": False,
+    "v1": True,
+    "builtin/v1": True,
+    "acme.example/builtin": True,
+}
+
+
+@pytest.mark.parametrize(("version", "is_told"), GENERATED.items(), ids=GENERATED)
+def test_a_generator_is_built_in_by_its_version_alone(version: str, *, is_told: bool) -> None:
+    """api/internal/plugins/loader, `isBuiltinPlugin`: anything else is a program."""
+    generator = f"apiVersion: {version}\nkind: ConfigMapGenerator\nmetadata: {{name: x}}\n"
+    files = {
+        "flux.yaml": FLUX,
+        "apps/kustomization.yaml": "resources: [d.yaml]\ngenerators: [g.yaml]\n",
+        "apps/d.yaml": BASE["base/deployment.yaml"],
+        "apps/g.yaml": generator,
+    }
+    [one] = effect_of(files).landed
+    assert bool(one.unknowns) == is_told
