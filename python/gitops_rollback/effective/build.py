@@ -28,6 +28,7 @@ from gitops_rollback.effective.images import (
     no_text,
     places_of,
     put,
+    split_image,
 )
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Loose, Renewed, Resource, Unknown, Work
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
@@ -93,6 +94,7 @@ class Builder:
         self.raw = raw
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
+        self.near: set[int] = set()  # images of an entry's name whose version it does not read
         self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields)
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
@@ -376,6 +378,8 @@ class Builder:
             text = str(place.node.value)
             try:
                 if not is_for(entry.name, text):
+                    if is_for(entry.name, split_image(text)[0]):
+                        self.near.add(id(place.node))
                     continue
             except DoubtfulEntryError as error:
                 return resource.doubted(Unknown(of.path, of.scalar.line, title, str(error), LOOK))

@@ -221,16 +221,18 @@ class Lander:
         ]
 
     def _entered(self, resource: Resource, known: Iterable[ImageNode]) -> Iterator[ImageNode]:
-        """Yield the images of an object at other places that an `images:` entry reached.
+        """Yield the images of an object at other places that an `images:` entry reached, or means.
 
         kustomize finds containers in any kind, and where `configurations` say.
         """
-        if not any(path != resource.path for path in resource.by):
+        near = self._builder.near
+        if not near and not any(path != resource.path for path in resource.by):
             return
         there = {id(image.node) for image in known}
         for pointer, node in scalars_of(resource.node):
             made = self._builder.renewed.get(id(node))
-            if made is not None and made.entry is not None and id(node) not in there:
+            is_reached = made is not None and made.entry is not None
+            if (is_reached or id(node) in near) and id(node) not in there:
                 container = pointer.strip("/").replace("/", ".")
                 yield ImageNode(container, node, pointer, POINTED, (resource.node,))
 

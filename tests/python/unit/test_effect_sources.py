@@ -1141,6 +1141,9 @@ def test_an_entry_decides_the_containers_of_any_kind_and_what_configurations_nam
     after = deployed(files)
     assert isinstance(after, dict), after
     assert set(after) == {"kustomization.yaml"}
+    # It takes no variable for a tag: the entry leaves that image to Flux.
+    own = RUNNER.replace("image: 'acme/cart:1'}\n", "image: 'acme/cart:${TAG}'}\n")
+    assert "(container 'spec.image') cannot be edited" in deployed(files | {"r.yaml": own})
 
 
 @pytest.mark.parametrize(
