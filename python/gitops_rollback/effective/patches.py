@@ -37,6 +37,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import lookup, parse, text_of, walk
 from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
+from gitops_rollback.manifest.objects import unlisted
 from gitops_rollback.manifest.scalars import block_of
 
 if TYPE_CHECKING:
@@ -131,7 +132,13 @@ class Patcher:
             raise TreeError("the patch has neither path nor patch")
         else:
             file = self._inline(patch, patch.inline)
-        return file, [root for root in file.trees if root is not None and not is_null(root)]
+        roots = [root for root in file.trees if root is not None and not is_null(root)]
+        every = [one for root in roots for _pointer, one in unlisted(root)]
+        for root in every:
+            named = (lookup(root, "kind"), find(root, "metadata", "name"))
+            if isinstance(root, yaml.MappingNode) and not all(text_of(one) for one in named):
+                raise TreeError("kustomize reads no patch that lacks its kind or metadata.name")
+        return file, every
 
     def _inline(self, patch: Patch, scalar: yaml.ScalarNode) -> ParsedFile:
         if id(scalar) not in self.inline:

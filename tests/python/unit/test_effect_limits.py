@@ -199,7 +199,9 @@ def test_tag_and_digest_of_an_image_are_variables_of_one_file() -> None:
 
 def test_a_patch_with_a_target_has_one_document() -> None:
     two = "patches:\n- target: {kind: Deployment}\n  path: p.yaml\n"
-    _images, why = overlaid(two, p="metadata: {a: b}\n---\nmetadata: {c: d}\n")
+    _images, why = overlaid(
+        two, p="kind: X\nmetadata: {name: b}\n---\nkind: X\nmetadata: {name: d}\n"
+    )
     assert "one patch with a target has one document" in why
 
 

@@ -25,6 +25,7 @@ MERGE = (
     "{containers: [{name: server, image: 'acme/cart:9'}]}}}}"
 )
 BARE = "spec: {template: {spec: {containers: [{name: server, image: acme/cart:9}]}}}"
+NAMED = f"{{kind: Any, metadata: {{name: any}}, {BARE}}}"
 SIX = "{name: acme/cart, newTag: '6'}"
 VARS = "vars: [{name: TAG, objref: {kind: Service, name: a, apiVersion: v1}}]"
 
@@ -60,7 +61,8 @@ def test_of_metadata_that_is_no_mapping_kustomize_builds_nothing(top: str) -> No
         ("PatchTransformer", f"target: {{kind: Deployment}}\npatch: '{JSON}'", "acme/cart:8"),
         ("PatchTransformer", f"target: {{kind: Service}}\npatch: '{JSON}'", "acme/cart:1"),
         ("PatchTransformer", "target: {kind: Deployment}\npath: p.yaml", "acme/cart:9"),
-        ("PatchTransformer", f"target: {{kind: Deployment}}\npatch: '{BARE}'", "acme/cart:9"),
+        ("PatchTransformer", f"target: {{kind: Deployment}}\npatch: '{NAMED}'", "acme/cart:9"),
+        ("PatchTransformer", "target: {kind: Deployment}\npath: list.yaml", "acme/cart:9"),
         (
             "PatchJson6902Transformer",
             f"target: {{kind: Deployment, name: cart}}\njsonOp: '{JSON}'", "acme/cart:8",
@@ -79,7 +81,9 @@ def test_a_transformer_that_kustomize_has_built_in_is_followed(
     kind: str, body: str, image: str
 ) -> None:
     text = f"{BUILTIN.format(kind=kind)}{body}\n"
-    assert overlaid("transformers: [t.yaml]", t=text, p=MERGE) == ([image], [])
+    several = f"kind: List\nitems:\n- {MERGE}\n"
+    found = overlaid("transformers: [t.yaml]", t=text, p=MERGE, list=several)
+    assert found == ([image], [])
 
 
 @pytest.mark.parametrize(
@@ -310,6 +314,7 @@ ENCODED = """{source: {kind: X, fieldPath: a}, targets: [{select: {}, options: {
         ("patches: [{patch: ' a: b'}]", "kustomize fails where the first line of a patch is ind"),
         ("patches: [{target: {kind: Deployment}, patch: '[a: b'}]", "a patch that begins with ["),
         (f"patches: [{{patch: '{JSON}'}}]", "a JSON patch needs a target"),
+        (f"patches: [{{target: {{kind: Deployment}}, patch: '{BARE}'}}]", "kustomize reads no p"),
         (f"replacements: [{ENCODED}]", "its encoding is not followed"),
     ],
 )
