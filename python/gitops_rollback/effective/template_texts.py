@@ -80,6 +80,10 @@ _ASSIGNS = regex(r"\s*(?:with\s+)?\$\w+\s*:?=|\s*with\b")
 _COUNTS = regex(r"\b(?:semver\w*|int|int64|float64|atoi|toDecimal)\b")
 _FIXED = regex(r"(?<!include )(?<!template )(?<!default )(?<!required )[\"`]([^\"`]*)[\"`]")
 _AGAIN = regex(r"\{\{-?\s*(\$\w+)\s*=[^=]")
+_WHERE_NONE = regex(  # `{{ if not .tag }}{{ $version = .Chart.AppVersion }}`
+    r"\{\{-?\s*if\s+not\s+([$.\w]+)\s*-?\}\}\s*(?:\{\{-?\s*if\b[^{}]*\}\}\s*)?"
+    r"\{\{-?[ \t]*(\$\w+\s*=[^{}]*)\}\}"
+)
 _NAMED = regex(r"[:@]([\w./-]+)")  # backwards
 _JOINED = regex(r"[/:@]?(?:%[sv][/:@]?)*")
 _ANOTHER = "makes another text of it"
@@ -266,13 +270,17 @@ class Texts:
     def _set_again(self) -> Iterator[tuple[Keys, Use]]:
         """Yield the values in variables that are set more than once.
 
-        That a digest takes the place of the tag, where there is one, is how an image is written.
+        That a digest takes the place of the tag, where there is one, is how an image is written;
+        what does so where there is no tag, changes none.
         """
         for path, text in self.by_path.items():
             actions = [one for one in _ACTION.findall(text) if _ANY_SET.search(one)]
             for name in dict.fromkeys(_AGAIN.findall(text)):
                 own = [one for one in actions if name in _ANY_SET.findall(one)]
-                again = [_read_in(one) for one in own if ":=" not in one]
+                values = (one.partition(":=")[2].strip() for one in own if ":=" in one)
+                first = {one.partition(" ")[0] for one in values}
+                spare = {one[2] for one in _WHERE_NONE.finditer(text) if {one[1]} == first}
+                again = [_read_in(one) for one in own if ":=" not in one and one not in spare]
                 if all(read and all(k[-1].lstrip(".") == DIGEST for k in read) for read in again):
                     continue
                 use = Use(path, f"sets {name} anew")

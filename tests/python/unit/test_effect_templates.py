@@ -778,6 +778,17 @@ MADE = {
         "{{ $t := .Values.image.tag }}\n{{ $t = .Chart.AppVersion }}\n",
         "sets $t anew",
     ),
+    "set anew where there is no tag": (
+        (
+            "{{ $t := .tag | toString }}\n{{- if not .tag }}\n  {{- if .chart }}\n"
+            "    {{- $t = .chart.AppVersion | toString -}}\n  {{- end }}\n{{- end }}\n"
+        ),
+        "",
+    ),
+    "set anew where there is none of something else": (
+        "{{ $t := .tag }}\n{{- if not .other }}{{ $t = .chart.AppVersion }}{{ end }}\n",
+        "sets $t anew",
+    ),
     "set anew by its digest": (
         (
             "{{ $t := .Values.image.tag }}\n"
