@@ -42,6 +42,8 @@ _FLEET = "fleet.yaml"
 _KLUCTL = ("helm-chart.yaml", "helm-chart.yml")
 _SKAFFOLD = "skaffold/"  # the group of its configuration, whatever the file is called
 _NO_HASH = "disableNameSuffixHash"
+_NOWHERE = "-"  # the pointer of a layer of which nothing is edited
+_WRITE = "write the image's name there beside its tag, and it is edited there, or take it out there"
 _FOLLOW = (
     "let the release follow it by a `nameReference` of `configurations`, or set "
     "disableNameSuffixHash"
@@ -260,7 +262,9 @@ def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterat
             if one.says(keys, parts):
                 is_read = one.node is not None
                 sets = f"it comes later and {'sets' if is_read else 'may set'} the same value"
-                hint = f"{_FOLLOW if one.why else 'set the image there alone'}, {ACCEPT}"
+                is_edited = not one.why and one.pointer != _NOWHERE
+                hint = _FOLLOW if one.why else _WRITE if is_edited else "take it out there"
+                hint = f"{hint}, {ACCEPT}"
                 yield Unknown(one.path, one.line, one.title, one.why or sets, hint)
 
 
@@ -362,7 +366,7 @@ def _of_releases(
         renamed = next(((one.why, at) for one, at in taken if one is not None and one.why), None)
         if renamed is not None:
             title = f"valuesFrom of HelmRelease {item.name}"
-            layers.append(Layer(file.path, "-", None, title, renamed[1], renamed[0]))
+            layers.append(Layer(file.path, _NOWHERE, None, title, renamed[1], renamed[0]))
         values = item.find("spec", "values")
         if layers and values is not None:
             title = f"spec.values of HelmRelease {item.name}"
@@ -382,7 +386,7 @@ def _of_helmfile(
         for key in ("inherit", "valuesTemplate"):
             more = lookup(release, key)
             if more is not None:
-                layers.append(Layer(file.path, "-", None, key, line_of(more)))
+                layers.append(Layer(file.path, _NOWHERE, None, key, line_of(more)))
         for number, item in enumerate(items_of(lookup(release, "values"))):
             if isinstance(item, yaml.ScalarNode):
                 layers += _files(folder, [item], parsed)
@@ -394,9 +398,10 @@ def _of_helmfile(
             for item in items_of(lookup(release, key)):
                 name, value = text_of(lookup(item, "name")) or "", lookup(item, "value")
                 node = with_path(None, tuple(name.split(".")), value) if value is not None else None
-                layers.append(Layer(file.path, "-", node, key, line_of(item)))
+                layers.append(Layer(file.path, _NOWHERE, node, key, line_of(item)))
         for one in _templates(release):
-            layers.append(Layer(file.path, "-", None, f"{{{{ {text_of(one)} }}}}", line_of(one)))
+            title = f"{{{{ {text_of(one)} }}}}"
+            layers.append(Layer(file.path, _NOWHERE, None, title, line_of(one)))
         yield tuple(layers)
 
 
@@ -461,11 +466,11 @@ def _of_skaffold(
         ):
             layers = _of_chart(folder, text_of(lookup(release, "chartPath")), parsed)
             layers += _files(folder, items_of(lookup(release, "valuesFiles")), parsed)
-            overrides = lookup(release, "overrides")
-            if overrides is not None:
-                layers.append(Layer(file.path, "-", overrides, "overrides", line_of(overrides)))
+            over = lookup(release, "overrides")
+            if over is not None:
+                layers.append(Layer(file.path, _NOWHERE, over, "overrides", line_of(over)))
             for key in ("setValues", "setValueTemplates", "setFiles"):
                 for name, value in entries(lookup(release, key)).items():
                     node = with_path(None, tuple(name.split(".")), value)
-                    layers.append(Layer(file.path, "-", node, key, line_of(value)))
+                    layers.append(Layer(file.path, _NOWHERE, node, key, line_of(value)))
             yield tuple(layers)
