@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import OutOfTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 # In which what waits for others gives up by itself, and says whom it asked: seconds, and a part.
 _GRACE, _PART = 2.0, 0.05
 _AT_ONCE = 0.001  # seconds
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 _end: float | None = None  # on the monotonic clock
 _has_rung = False
@@ -78,6 +79,35 @@ def lasting(seconds: float) -> Iterator[None]:
         if _end is not None:  # it did not ring
             _end = kept + time.monotonic() - began
             _wind()
+
+
+@contextmanager
+def undisturbed() -> Iterator[Callable[[], None]]:
+    """Let signals that end a run wait, until the block ends or calls what it is given.
+
+    Between the start of a process, or the making of a folder, and what sees to its end there is a
+    moment in which a signal would leave it behind. It is Python that has to wait, not the system:
+    another thread may be given the signal, and the handler runs in the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # no handler runs in it
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in _ENDING
+    }
+
+    def go_on() -> None:
+        for number in tuple(before):
+            signal.signal(number, before.pop(number) or signal.SIG_DFL)
+        while came:
+            signal.raise_signal(came.pop())
+
+    try:
+        yield go_on
+    finally:
+        go_on()
 
 
 def has_rung() -> bool:

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitops_rollback.alarm import undisturbed
 from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ class Own:
     descriptor: int
 
     def end(self) -> None:
-        """Remove it, if it still is where it was made, and let go of it."""
-        remove(self.path)
-        os.close(self.descriptor)
+        """Remove it, if it still is where it was made, and let go of it; no signal hinders that."""
+        with undisturbed():
+            remove(self.path)
+            os.close(self.descriptor)
 
 
 def own_folder(parent: Path | None, prefix: str) -> Own:
@@ -56,13 +58,15 @@ def own_folder(parent: Path | None, prefix: str) -> Own:
 
 
 @contextmanager
-def folder(parent: Path, prefix: str) -> Iterator[Own]:
+def folder(parent: Path | None, prefix: str) -> Iterator[Own]:
     """Give a folder to write in; it is removed afterwards, unless it was renamed."""
-    own = own_folder(parent, prefix)
-    try:
-        yield own
-    finally:
-        own.end()
+    with undisturbed() as go_on:
+        own = own_folder(parent, prefix)
+        try:
+            go_on()
+            yield own
+        finally:
+            own.end()
 
 
 @contextmanager
@@ -119,14 +123,15 @@ def write_whole(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
-    own = _own_file(path.parent, RESULT)
-    try:
-        with os.fdopen(os.dup(own.descriptor), "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.fchmod(own.descriptor, 0o644)  # not by its name, which others may have given to a link
-        own.path.replace(path)
-    finally:
-        own.end()
+    with undisturbed():
+        own = _own_file(path.parent, RESULT)
+        try:
+            with os.fdopen(os.dup(own.descriptor), "w", encoding="utf-8") as stream:
+                stream.write(text)
+            os.fchmod(own.descriptor, 0o644)  # not by its name, which others may have made a link
+            own.path.replace(path)
+        finally:
+            own.end()
     sweep(path.parent, RESULT)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock, schema
+from gitops_rollback.alarm import undisturbed
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, field
@@ -154,9 +155,10 @@ class Session:
     def _begin(self, commits: int) -> Repository:
         cache = Path(self.options.cache).absolute() if self.options.cache else None
         with ExitStack() as stack:
-            repository = stack.enter_context(
-                Repository(self.remote, self.environment, self.deadline, cache)
-            )
+            with undisturbed():
+                repository = stack.enter_context(
+                    Repository(self.remote, self.environment, self.deadline, cache)
+                )
             repository.begin(self.options.branch, commits)
             stack.pop_all()
         return repository

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gitops_rollback import scratch
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import is_safe_path, one_line
-from gitops_rollback.repo.talk import TooMuchError, ask, undisturbed
-from gitops_rollback.scratch import RUN, own_folder
+from gitops_rollback.repo.talk import TooMuchError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -169,22 +169,13 @@ def _environment(place: Path) -> dict[str, str]:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Give a folder that nobody else may enter, and remove it with all that is in it."""
-    with undisturbed() as go_on:
-        try:
-            own = own_folder(None, RUN)
-        except OSError as error:
-            raise BuildError(f"there is no room for a build: {error.strerror}") from error
-        place = own.path
-        try:
-            go_on()
+    try:
+        with scratch.folder(None, scratch.RUN) as own:
             for name in ("home", "bin", "tmp"):
-                (place / name).mkdir()
-            yield place
-        except OSError as error:
-            raise BuildError(f"what is built cannot be written: {error.strerror}") from error
-        finally:
-            with undisturbed():
-                own.end()
+                (own.path / name).mkdir()
+            yield own.path
+    except OSError as error:
+        raise BuildError(f"there is no room for a build: {error.strerror}") from error
 
 
 def _write(tree: Path, path: str, data: bytes) -> None:

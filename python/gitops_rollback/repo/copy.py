@@ -12,6 +12,7 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, TypeVar
 
+from gitops_rollback.alarm import undisturbed
 from gitops_rollback.errors import RepositoryError, ResourceError
 from gitops_rollback.repo.first_fetch import (
     NONE,
@@ -85,9 +86,14 @@ class Copy:
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
-        if self._cache is not None and keep and self._tips:
-            self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
-        self._own.end()
+        try:
+            self.git.end()
+            if self._cache is not None and keep and self._tips:
+                self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
+        finally:
+            with undisturbed():
+                self.git.end()
+                self._own.end()
         if self._cache is None:
             sweep(self.root.parent, RUN)
         else:

@@ -11,6 +11,7 @@ from errno import EFBIG
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from gitops_rollback.alarm import undisturbed
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.reading import read_file
@@ -173,6 +174,7 @@ class Git:
         self.directory = directory
         self._deadline = deadline
         self._configured: dict[str, str] | None = None
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._whole = _environment(url, environment)
         self._partial = {**self._whole, **_settings(_PARTIAL, self._whole)}
 
@@ -237,17 +239,26 @@ class Git:
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it."""
         own = self._whole if arguments[0].startswith(("push", "remote-")) else self._partial
-        try:
-            return subprocess.Popen(
-                ["git", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=self.directory,
-                env={**own, **(environment or {})},
-            )
-        except OSError as error:
-            raise not_started(arguments[0], error) from error
+        with undisturbed():
+            try:
+                running = subprocess.Popen(
+                    ["git", *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=self.directory,
+                    env={**own, **(environment or {})},
+                )
+            except OSError as error:
+                raise not_started(arguments[0], error) from error
+            self._running.add(running)
+        return running
+
+    def end(self) -> None:
+        """End what still runs."""
+        for running in tuple(self._running):
+            stop(running)
+            self._running.discard(running)
 
     def finish(
         self,
@@ -283,6 +294,7 @@ class Git:
             ) from error
         finally:
             stop(running)
+            self._running.discard(running)
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
         _LOG.debug("git %s: %.3f s", hide(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:

@@ -107,10 +107,7 @@ class Remote:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end_early()
         self.turn.end()
-        if self._beginning is not None:
-            stop(self._beginning)
         # A signal ends the run at once; an error does not spoil what was fetched before it.
         self._copy.close(keep=kind is None or issubclass(kind, Exception))
 

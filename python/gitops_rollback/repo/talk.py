@@ -14,19 +14,19 @@ import resource
 import selectors
 import signal
 import subprocess
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from gitops_rollback.alarm import undisturbed
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 LARGEST_ANSWER = 100_000_000  # bytes of stdout
 LONGEST_WORDS = 1_000_000  # bytes of stderr, which is for people: what comes after is let go
 _CHUNK = 1 << 16
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 class TooMuchError(Exception):
@@ -88,35 +88,6 @@ def _bound_memory(running: subprocess.Popen[bytes], most: int) -> None:
         return
     with suppress(ProcessLookupError):
         resource.prlimit(running.pid, resource.RLIMIT_DATA, (most, most))
-
-
-@contextmanager
-def undisturbed() -> Iterator[Callable[[], None]]:
-    """Let signals that end a run wait, until the block ends or calls what it is given.
-
-    Between the start of a process, or the making of a folder, and what sees to its end there is a
-    moment in which a signal would leave it behind. It is Python that has to wait, not the system:
-    another thread may be given the signal, and the handler runs in the main thread all the same.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # no handler runs in it
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _frame: came.append(number))
-        for number in _ENDING
-    }
-
-    def go_on() -> None:
-        for number in tuple(before):
-            signal.signal(number, before.pop(number) or signal.SIG_DFL)
-        while came:
-            signal.raise_signal(came.pop())
-
-    try:
-        yield go_on
-    finally:
-        go_on()
 
 
 def talk(

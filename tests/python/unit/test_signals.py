@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.errors import Exit
+from gitops_rollback.clock import Deadline
+from gitops_rollback.errors import Exit, Interrupted
+from gitops_rollback.repo.process import Git
+from gitops_rollback.scratch import folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # The interpreter drops what is raised while it removes an object, and goes on.
 PROGRAM = """
@@ -77,3 +88,50 @@ def test_what_c_code_makes_of_a_signal_or_the_timer_is_no_bug(
     assert done.returncode == code
     assert words in done.stderr
     assert ("Traceback" in done.stderr) is (code == Exit.BUG)
+
+
+@pytest.fixture
+def _interrupts() -> Iterator[None]:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_interrupts")
+def test_a_git_in_whose_start_a_signal_arrives_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(*arguments: Any, **settings: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - of it
+        started.append(real(*arguments, **settings))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    git = Git(tmp_path, str(tmp_path), {"PATH": os.environ["PATH"]}, Deadline(60))
+    with pytest.raises(Interrupted):
+        git.start("hash-object", "--stdin")
+    assert started[0].poll() is None
+    git.end()
+    assert started[0].poll() is not None
+
+
+@pytest.mark.usefixtures("_interrupts")
+def test_a_folder_in_whose_removal_a_signal_arrives_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.rmtree
+
+    def remove(path: Path, **settings: Any) -> None:  # noqa: ANN401 - of it
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(path, **settings)
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    with pytest.raises(Interrupted), folder(tmp_path, "run-") as own:
+        (own.path / "a").touch()
+    assert list(tmp_path.iterdir()) == []
