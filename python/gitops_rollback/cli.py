@@ -72,6 +72,10 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"gitops-rollback {__version__}\n")
         raise SystemExit(0)
+    import signal  # noqa: PLC0415 - not for --version
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it is caught: nothing is begun
     gc.set_threshold(*_SELDOM)
     _leave_no_memory()
     code = run(arguments, os.environ)

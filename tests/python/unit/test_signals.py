@@ -90,6 +90,22 @@ def test_what_c_code_makes_of_a_signal_or_the_timer_is_no_bug(
     assert ("Traceback" in done.stderr) is (code == Exit.BUG)
 
 
+AT_THE_BEGINNING = """
+import os, signal, sys
+from gitops_rollback import cli
+
+sys.argv = ["gitops-rollback", "services"]
+cli.run = lambda *_arguments: os.kill(os.getpid(), signal.SIGINT)
+cli.main()
+"""
+
+
+def test_an_interrupt_before_anything_is_begun_has_no_traceback() -> None:
+    line = [sys.executable, "-c", AT_THE_BEGINNING]
+    done = subprocess.run(line, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
 @pytest.fixture
 def _interrupts() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
