@@ -260,6 +260,8 @@ def _unexpected(error: Exception) -> GitopsRollbackError:
     """Return what is told of an error that nobody foresaw: the machine's affair, else a bug."""
     if isinstance(error, OSError) and _is_of_machine(error):
         return _resource(error)
+    if str(error) == "can't start new thread":  # of RuntimeError, where memory or processes end
+        return _resource(OSError(error))
     import traceback  # noqa: PLC0415 - only for bugs
 
     from gitops_rollback.errors import BugError  # noqa: PLC0415 - the same

@@ -14,7 +14,9 @@ from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know, know_address
 from gitops_rollback.repo.messages import explain_settings
+from gitops_rollback.repo.objects import garbled
 from gitops_rollback.repo.process import not_started, without_foreign_variables
+from gitops_rollback.repo.talk import TooMuchError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
 _LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
+_LONGEST, _LARGEST = 30.0, 1_000_000  # seconds and bytes of an answer
+_REMOTES = ("remote",)  # the one question to which nothing is an answer
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -173,30 +177,37 @@ def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
 
 def _others(directory: Path, environment: Mapping[str, str]) -> str:
     """Return how to see the URL of a remote that is not called `origin`, if there is one."""
-    remotes = (_git(directory, environment, "remote") or "").splitlines()
+    remotes = (_git(directory, environment, *_REMOTES) or "").splitlines()
     return f" (git remote get-url {one_line(remotes[0], 80)} tells one)" if remotes else ""
 
 
 def _run(
     directory: Path, environment: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str] | None:
+    """Ask git; None where the directory is none, or is not to be entered by this account."""
     try:
-        done = subprocess.run(
+        code, said = ask(
             ["git", "-c", "safe.bareRepository=all", *arguments],
-            cwd=directory,
-            env={**without_foreign_variables(environment), "LC_ALL": "C"},
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            errors="surrogateescape",  # paths and names need not be UTF-8
+            b"",
+            {**without_foreign_variables(environment), "LC_ALL": "C"},
+            seconds=_LONGEST,
+            most=_LARGEST,
+            folder=directory,
         )
-    except (NotADirectoryError, PermissionError):
-        return None
+    except (TimeoutError, TooMuchError) as error:
+        raise garbled(arguments[0]) from error
     except OSError as error:
+        if error.filename != "git":
+            return None
         raise not_started(arguments[0], error) from error
-    if done.returncode < 0:
+    # Paths and names need not be UTF-8.
+    stdout, stderr = (data.decode(errors="surrogateescape") for data in said)
+    if code < 0:
         raise RepositoryError(
-            f"git {arguments[0]} was ended by signal {-done.returncode}",
+            f"git {arguments[0]} was ended by signal {-code}",
             "nothing was pushed: look at the memory of this machine, then run this again",
         )
-    return done
+    is_answer = "\0" not in stdout and (stdout or arguments == _REMOTES)
+    if code == 0 and not is_answer:
+        raise garbled(arguments[0])
+    return subprocess.CompletedProcess(arguments, code, stdout, stderr)

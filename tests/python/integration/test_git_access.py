@@ -422,6 +422,26 @@ def test_a_folder_without_a_repository_is_a_usage_error(shop: Shop) -> None:
     assert "origin" in run.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("script", "mode", "words"),
+    [
+        ("exit 0", 0o644, "git rev-parse could not be started: Permission denied"),
+        ("exit 0", 0o755, "git rev-parse ended without an error, and without its answer"),
+        ("head -c 99 /dev/zero", 0o755, "git rev-parse ended without an error, and without its"),
+        ("exec yes", 0o755, "git rev-parse ended without an error, and without its answer"),
+    ],
+)
+def test_what_is_no_git_is_not_told_as_a_repository_that_is_none(
+    shop: Shop, script: str, mode: int, words: str
+) -> None:
+    path = shop.root / "git"
+    path.write_text(f"#!/bin/sh\nPATH={os.environ['PATH']}\n{script}\n", encoding="utf-8")
+    path.chmod(mode)
+    run = shop.run("plan", *PLAN, environment={"PATH": str(shop.root)})
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert words in run.error["message"]
+
+
 def test_stray_git_variables_in_the_environment_are_ignored(shop: Shop) -> None:
     other = shop.root / "other.git"
     shutil.copytree(shop.bare, other)
