@@ -94,7 +94,7 @@ class Builder:
         self.raw = raw
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
-        self.near: set[int] = set()  # images of an entry's name whose version it does not read
+        self.near: set[int] = set()  # images that an entry means, and whose version it leaves
         self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields)
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
@@ -388,6 +388,8 @@ class Builder:
             if not entry.sets_version and entry.suffix:
                 problem = Problem(f"the tagSuffix in {of.place} changes its tag")
             decides = entry if entry.sets_version else None
+            if decides is None:
+                self.near.add(id(new))
             self.renewed[id(new)] = Renewed(new, place.node, decides, problem)
             node = put(node, place.path, new)
         if node is resource.node:

@@ -216,8 +216,12 @@ def _laid(under: dict[str, object], over: dict[str, object]) -> dict[str, object
 
 
 def _put(values: object, keys: list[str], text: str) -> None:
-    """Set a text in values as they are, whoever shares what it stands in (helm, pkg/strvals)."""
-    assert isinstance(values, dict)
+    """Set a text in values as they are, whoever shares what it stands in (helm, pkg/strvals).
+
+    Raises `TypeError` where helm fails: what is on the way is no mapping.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(keys)
     if len(keys) > 1:
         _put(values.setdefault(keys[0], {}), keys[1:], text)
         return

@@ -74,7 +74,11 @@ class Helm:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
         arguments: list[str] = []
-        for number, layer in enumerate(layers_of(tree, dict(files), built)):
+        try:
+            layers = layers_of(tree, dict(files), built)
+        except TypeError:
+            return None
+        for number, layer in enumerate(layers):
             if isinstance(layer, str):
                 arguments += ["--set", layer]
                 continue

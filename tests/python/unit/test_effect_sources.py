@@ -1144,6 +1144,11 @@ def test_an_entry_decides_the_containers_of_any_kind_and_what_configurations_nam
     # It takes no variable for a tag: the entry leaves that image to Flux.
     own = RUNNER.replace("image: 'acme/cart:1'}\n", "image: 'acme/cart:${TAG}'}\n")
     assert "(container 'spec.image') cannot be edited" in deployed(files | {"r.yaml": own})
+    # One that only renames leaves the version to where the image stands.
+    top = files["kustomization.yaml"].replace("newTag: '2'", "newName: x.io/cart")
+    renamed = deployed(files | {"kustomization.yaml": top})
+    assert isinstance(renamed, dict), renamed
+    assert renamed["r.yaml"].count("acme/cart:9@") == 2
 
 
 @pytest.mark.parametrize(
