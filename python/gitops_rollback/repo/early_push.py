@@ -33,7 +33,7 @@ _FOUND_HERE = (
 def begin(git: Git, url: str, repository: Path) -> subprocess.Popen[bytes] | None:
     """Let git ask what the server of a URL has; None where `git push` has to.
 
-    The repository to push from may be made meanwhile.
+    The repository to push from may be made meanwhile, or made anew: so git stands beside it.
     """
     scheme = url.partition("://")[0]
     try:
@@ -41,7 +41,10 @@ def begin(git: Git, url: str, repository: Path) -> subprocess.Popen[bytes] | Non
             return None
     except GitFailedError:
         return None  # the push says why
-    running = git.start(f"remote-{scheme}", REMOTE, url, environment={"GIT_DIR": str(repository)})
+    where = {"GIT_DIR": str(repository)}
+    running = git.start(
+        f"remote-{scheme}", REMOTE, url, environment=where, folder=repository.parent
+    )
     if running.stdin is not None:
         with suppress(BrokenPipeError):  # it has ended: then `git push` is asked
             os.write(running.stdin.fileno(), b"option object-format true\nlist for-push\n")

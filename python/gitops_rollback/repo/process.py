@@ -235,9 +235,12 @@ class Git:
         return self.finish(running, stdin=stdin, seconds=seconds)
 
     def start(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start git without waiting for it."""
+        """Start git without waiting for it, in a folder if one is given, else in the repository."""
         own = self._whole if arguments[0].startswith(("push", "remote-")) else self._partial
         with undisturbed():
             try:
@@ -246,7 +249,7 @@ class Git:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    cwd=self.directory,
+                    cwd=folder or self.directory,
                     env={**own, **(environment or {})},
                 )
             except OSError as error:

@@ -53,8 +53,9 @@ def begun(server: GitHttpServer, tmp_path: Path) -> Iterator[tuple[Repository, T
         commit = repository.write(tip, {"a.yaml": b"a: 1\n"}, "2")
         server.traffic.reset()
         repository.begin_push()
-        while ASKED not in server.traffic.requests:
+        while not server.traffic.sent:
             time.sleep(0.01)
+        assert server.traffic.requests == [ASKED]
         yield repository, tip, commit
 
 
