@@ -280,10 +280,9 @@ def _nameless(root: yaml.Node) -> yaml.Node:
     for key in ("apiVersion", "kind"):
         node = without(node, key)
     metadata = lookup(node, "metadata")
-    if metadata is not None and not isinstance(metadata, yaml.ScalarNode):
-        rest = without(without(metadata, "name"), "namespace")
-        node = with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
-    return node
+    assert metadata is not None  # noqa: S101 - it has its name
+    rest = without(without(metadata, "name"), "namespace")
+    return with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
 
 
 def _nothing(like: yaml.Node) -> yaml.ScalarNode:
