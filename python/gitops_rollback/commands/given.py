@@ -17,6 +17,7 @@ from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
@@ -55,8 +56,19 @@ def record_of(at: ServiceAtTip, records: Sequence[StoredRecord]) -> StoredRecord
     )
 
 
+def plan_of(options: argparse.Namespace) -> PlanFile | None:
+    """Read the plan of `--plan` once: a pipe gives it once, and a file may change meanwhile."""
+    followed: str | None = getattr(options, "plan", None)
+    if not followed:
+        return None
+    if not hasattr(options, "followed"):
+        options.followed = read_plan(followed)
+    plan: PlanFile = options.followed
+    return plan
+
+
 def read_plan(path: str) -> PlanFile:
-    """Read the plan of `--plan`; raise `UsageError` if it is none, or chose no image."""
+    """Read a plan; raise `UsageError` if it is none, or chose no image."""
     return parse_plan(_bytes_of(path, LARGEST_PLAN, f"the plan {path}", HINT), path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.given import read_plan
+from gitops_rollback.commands.given import plan_of
 from gitops_rollback.commands.wishes import assign_images, plain_wish, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
@@ -44,11 +44,11 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _replacing(session: Session, snapshot: Snapshot) -> tuple[str, list[ImageReference | None]]:
     """Return what is about to be done, and what replaces each image: `--image`, or `--plan`."""
-    if session.options.plan is None:
+    plan = plan_of(session.options)
+    if plan is None:
         wanted = images_by_service(session.options, "image")
         images = assign_images(wanted, snapshot.services) if wanted else {}
         return "deploy", [images.get(at.service) for at in snapshot.services]
-    plan = read_plan(session.options.plan)
     return "rollback", [plan.target(at.service, at.environment) for at in snapshot.services]
 
 

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.commands.given import read_plan, read_records, record_of
+from gitops_rollback.commands.given import plan_of, read_records, record_of
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
@@ -36,13 +36,12 @@ def request_of(options: argparse.Namespace) -> Request:
     sets = repeated(options, "set")
     named = (*repeated(options, "service"), *sets)
     environment = options.environment
-    followed = getattr(options, "plan", None)
+    plan = plan_of(options)
     if options.all and named:
         raise UsageError(f"--all and {named[0]} are named", "name services, or give --all alone")
-    if not named and not options.all and followed:
-        planned = read_plan(followed).services
-        named = tuple(service.service for service in planned)
-        environment = environment or planned[0].environment
+    if not named and not options.all and plan is not None:
+        named = tuple(service.service for service in plan.services)
+        environment = environment or plan.services[0].environment
     if not named and not options.all and hasattr(options, "image"):
         named = tuple(service for service in images_by_service(options, "image") if service)
     if not named and not options.all:
@@ -118,8 +117,6 @@ def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     """Return what `rollback`, `plan` and `report` wish for each service."""
     options = session.options
     expected = images_by_service(options, "from")
-    followed = getattr(options, "plan", None)
-    planned = read_plan(followed) if followed else None
     records = read_records(getattr(options, "record", ()))
     wish = replace(
         plain_wish(session, "rollback"),
@@ -127,7 +124,7 @@ def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
         query=options.query,
         to=options.to,
         as_of=_as_of(session),
-        planned=planned,
+        planned=plan_of(options),
         again=options.again,
         unattended=getattr(options, "unattended", False),
     )

@@ -234,6 +234,17 @@ def test_a_pipe_that_nobody_writes_to_is_waited_for_and_named(released: Shop) ->
         assert f"{path} is neither a file nor a folder".encode() in done.stderr
 
 
+def test_a_plan_comes_by_a_pipe_as_well(released: Shop) -> None:
+    released.ok("plan", *PLAN)
+    plan = (released.root / "result.json").read_bytes()
+    reading, writing = os.pipe()
+    os.write(writing, plan)
+    os.close(writing)
+    released.ok("rollback", "--plan", f"/dev/fd/{reading}", "--reason", "x")
+    os.close(reading)
+    assert image("1.4.2") in released.text()
+
+
 def test_a_plan_for_another_repository_or_branch_is_refused(released: Shop) -> None:
     released.ok("plan", *PLAN)
     good = json.loads((released.root / "result.json").read_bytes())
