@@ -31,7 +31,8 @@ LONG = bool(os.environ.get("GITOPS_LONG_TESTS"))
 WAYS = ("before", "during", "after", "later")
 GIT = shutil.which("git")
 SECRET = "secret-token-4711"
-# Ends its parent, the command, at one call; the call itself goes on, as it does in reality.
+# Ends its parent, the command, at one call; the call itself goes on, as it does in reality. What
+# ends it a little later is of no group that the command may end.
 WRAPPER = """\
 #!/bin/sh
 number=$(($(cat "$KILL_FOLDER/calls") + 1))
@@ -41,13 +42,13 @@ case $number.$KILL_AT in
   $number.$number.itself) kill -9 $$ ;;
   $number.$number.mute) exit 0 ;;
   $number.$number.babble) printf 'garbage \\001\\n\\0x\\n'; exit 0 ;;
-  $number.$number.during) (sleep 0.004; kill -$KILL_SIGNAL $PPID) & ;;
+  $number.$number.during) setsid sh -c "sleep 0.004; kill -$KILL_SIGNAL $PPID" & ;;
 esac
 {git} "$@"
 code=$?
 case $number.$KILL_AT in
   $number.$number.after) kill -$KILL_SIGNAL $PPID ;;
-  $number.$number.later) (sleep 0.004; kill -$KILL_SIGNAL $PPID) >/dev/null 2>&1 & ;;
+  $number.$number.later) setsid sh -c "sleep 0.004; kill -$KILL_SIGNAL $PPID" >/dev/null 2>&1 & ;;
 esac
 exit $code
 """
