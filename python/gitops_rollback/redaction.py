@@ -41,6 +41,9 @@ _SECRET_HEADER = regex(
     r"auth|cookie|token|secret|passw|key|credential|session|signature|jwt", re.IGNORECASE
 )
 _LIKE_A_TOKEN = regex(r"[\w+/=-]{16,}")  # or by what it is: no name, host or path
+# How git is told a password for ssh, which it repeats where that program cannot be run.
+_SSH, _SSH_PASSWORD = "GIT_SSH_COMMAND", "SSHPASS"
+_OF_SSHPASS = regex(r"\bsshpass\s+(?:-[^p\s]\S*\s+)*-p\s*(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
 # The options whose value is an address or begins with a host, whatever is wrong with it.
 ADDRESSES = (
     *("repository", "hub-url", "registry-url", "forge-url", "jenkins", "library-url", "source"),
@@ -131,7 +134,9 @@ def know(*secrets: str | None) -> None:
 
 def know_environment(environment: Mapping[str, str]) -> None:
     """Remember the secrets that variables hold, those in addresses too."""
-    know(*(environment.get(name) for name in VARIABLES), *_of_headers(environment.get(HEADERS, "")))
+    know(*(environment.get(name) for name in (*VARIABLES, _SSH_PASSWORD)))
+    know(*_of_headers(environment.get(HEADERS, "")))
+    know(*(one for found in _OF_SSHPASS.findall(environment.get(_SSH, "")) for one in found))
     know_addresses(environment.values())
     for name in (*_ADDRESS_VARIABLES, *map(variable_of, ADDRESSES)):
         know_address(environment.get(name, ""))

@@ -291,6 +291,16 @@ def test_of_further_headers_what_is_secret_is_known_and_what_names_things_is_not
     assert redaction.hide(said) == "*** *** *** *** *** jenkins.corp.example header"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["sshpass -p hunter2! ssh", "sshpass -v -phunter2! ssh", "/bin/sshpass -p 'hunter2!' ssh -v"],
+)
+def test_a_password_for_ssh_is_hidden(command: str) -> None:
+    redaction.know_environment({"GIT_SSH_COMMAND": command, "SSHPASS": "by-a-variable"})
+    said = redaction.hide(f"error: cannot run {command}, by-a-variable")
+    assert said == f"error: cannot run {command.replace('hunter2!', '***')}, ***"
+
+
 def test_a_document_is_hidden_in_keys_and_values() -> None:
     redaction.know("hunter2!")
     document = {"hunter2!": ["a hunter2!", 1, None, True], "b": {"c": "hunter2!"}}
