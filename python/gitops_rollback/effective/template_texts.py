@@ -84,6 +84,7 @@ _WHERE_NONE = regex(  # `{{ if not .tag }}{{ $version = .Chart.AppVersion }}`
     r"\{\{-?\s*if\s+not\s+([$.\w]+)\s*-?\}\}\s*(?:\{\{-?\s*if\b[^{}]*\}\}\s*)?"
     r"\{\{-?[ \t]*(\$\w+\s*=[^{}]*)\}\}"
 )
+_WRITTEN_OUT = regex(r"[ \t-]*image:[ \t]*[\"']?([\w./-]+[:@][\w.:@-]+)[\"']?[ \t]*(?:#.*)?")
 _NAMED = regex(r"[:@]([\w./-]+)")  # backwards
 _JOINED = regex(r"[/:@]?(?:%[sv][/:@]?)*")
 _ANOTHER = "makes another text of it"
@@ -240,6 +241,17 @@ class Texts:
             for line in self._lines()
             if not line.is_label and not _makes_image(line) and (line.key or not line.is_helper)
             if (written := [one for one in _ACTION.findall(line.text) if not _CONTROL.match(one)])
+        }
+
+    @cached_property
+    def fixed(self) -> dict[str, str]:
+        """The images that are written out, which no value changes, by their places."""
+        return {
+            f"{path}:{number}": found[1]
+            for path, text in self.by_path.items()
+            for number, line in enumerate(text.split("\n"), start=1)
+            if (found := _WRITTEN_OUT.fullmatch(line.rstrip("\r")))
+            if self._owners[path].get(number, "") in ("", *self._reached)
         }
 
     @cached_property

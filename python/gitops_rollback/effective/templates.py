@@ -27,6 +27,7 @@ from gitops_rollback.effective.template_texts import (
     plain,
 )
 from gitops_rollback.effective.tree import find, with_path
+from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
 from gitops_rollback.manifest.helm import CHART_FILE, TAG_KEYS
@@ -149,6 +150,20 @@ class Templates:
             has_other = image.part(other) is not None and other not in unread
             if part.text and not is_default and not has_other:
                 return self._unread(folder, image, part, values)
+        return self._written_out(folder, image, values)
+
+    def _written_out(
+        self, folder: str, image: ImageField, values: yaml.Node | None
+    ) -> Unknown | None:
+        """Return that a template has an image of this name beside, which no value changes."""
+        part = image.parts[-1]
+        for reader in self._readers(folder, _keys(image, part), values):
+            for place, text in reader.chart.fixed.items():
+                fixed = find_image(text)
+                if fixed and image.named and fixed.full_repository == image.named.full_repository:
+                    hint = f"read it from the values there, too, {ACCEPT}"
+                    why = f"{place} writes {text} out, which no value changes"
+                    return Unknown(image.path, part.scalar.line, text, why, hint)
         return None
 
     def warnings(

@@ -873,6 +873,24 @@ def test_a_tag_alone_that_is_of_several_images_is_not_deployed(lines: tuple[str,
     assert told is None or "makes images of several names of it" in told.text
 
 
+@pytest.mark.parametrize(
+    ("line", "is_other"),
+    [
+        ("image: acme/cart:0", True),
+        ('- image: "docker.io/acme/cart:0"  # for now', True),
+        ("image: acme/pay:0", False),
+        ("{{/* image: acme/cart:0 */}}", False),
+        ("{{ if .Values.off }}\nimage: acme/cart:0\n{{ end }}", False),
+        ('{{ define "unused" }}\nimage: acme/cart:0\n{{ end }}', False),
+    ],
+)
+def test_an_image_that_a_template_writes_out_beside_is_not_deployed(
+    line: str, *, is_other: bool
+) -> None:
+    said = deployed(chart(f"{READS}{line}\n"))
+    assert ("writes " in said and "out, which no value changes" in said) == is_other
+
+
 def test_a_chart_that_computes_with_the_tag_gets_no_digest() -> None:
     template = '{{ if semverCompare ">=2" .Values.image.tag }}\na: b\n{{ end }}\n' + READS
     assert "no digest can stand there: the chart computes with the tag" in deployed(chart(template))
