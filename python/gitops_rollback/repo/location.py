@@ -197,7 +197,7 @@ def _run(
     except (TimeoutError, TooMuchError) as error:
         raise garbled(arguments[0]) from error
     except OSError as error:
-        if error.filename != "git":
+        if error.filename in (directory, str(directory)):
             return None
         raise not_started(arguments[0], error) from error
     # Paths and names need not be UTF-8.
