@@ -246,7 +246,7 @@ def test_what_was_handed_on_and_dropped_since_leaves_nothing_undone(released: Sh
     with released.start("deploy", *DEPLOY) as first:
         wait_for(arrived)
         with released.start("deploy", *DEPLOY, "--verbose") as second:
-            while not list(released.root.rglob("*.next")):
+            while not any(one.is_dir() for one in released.root.rglob("turns/*")):
                 assert second.poll() is None, second.communicate()
                 time.sleep(0.01)
             go.touch()

@@ -139,7 +139,8 @@ def subjects(server: GitHttpServer) -> list[str]:
 
 
 def left(server: GitHttpServer) -> list[Path]:
-    return list(server.root.rglob("*.next"))
+    folders = (one for one in server.root.rglob("*") if one.is_dir())
+    return [one for one in folders if one.parent.name == "turns" or ".turn." in one.name]
 
 
 def test_who_waited_goes_on_from_what_was_pushed_and_asks_for_his_own_push_alone(
@@ -149,6 +150,7 @@ def test_who_waited_goes_on_from_what_was_pushed_and_asks_for_his_own_push_alone
     first.committer.begin("main")
     second.waits()
     third.waits()
+    assert left(server)
     server.traffic.reset()
     first.change("apps/a.yaml", "a: 2\n")
     tip = second.goes_on()

@@ -42,13 +42,13 @@ case $number.$KILL_AT in
   $number.$number.itself) kill -9 $$ ;;
   $number.$number.mute) exit 0 ;;
   $number.$number.babble) printf 'garbage \\001\\n\\0x\\n'; exit 0 ;;
-  $number.$number.during) setsid sh -c "sleep 0.004; kill -$KILL_SIGNAL $PPID" & ;;
+  $number.$number.during) setsid sh -c "(sleep 0.004; kill -$KILL_SIGNAL $PPID) &" ;;
 esac
 {git} "$@"
 code=$?
 case $number.$KILL_AT in
   $number.$number.after) kill -$KILL_SIGNAL $PPID ;;
-  $number.$number.later) setsid sh -c "sleep 0.004; kill -$KILL_SIGNAL $PPID" >/dev/null 2>&1 & ;;
+  $number.$number.later) setsid sh -c "(sleep 0.004; kill -$KILL_SIGNAL $PPID) &" >/dev/null 2>&1 ;;
 esac
 exit $code
 """

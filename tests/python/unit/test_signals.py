@@ -95,6 +95,7 @@ import os, signal, sys
 from gitops_rollback import cli
 
 sys.argv = ["gitops-rollback", "services"]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
 cli.run = lambda *_arguments: os.kill(os.getpid(), signal.SIGINT)
 cli.main()
 """
