@@ -1,8 +1,8 @@
 """Version ranges as Flux reads them, with Masterminds/semver: does one take a version? Pure.
 
 Grammar and meaning: github.com/Masterminds/semver, `constraints.go` (v3.2 to v3.5), and
-github.com/fluxcd/pkg, `version/version.go`: a tag is a strict semantic version, but for a leading
-`v` and for zeros before its three numbers. No Python library reads ranges in this way (a comma,
+github.com/fluxcd/pkg, `version/version.go`: a tag has a leading `v` or not, zeros before its three
+numbers or not, and two dots somewhere. No Python library reads ranges in this way (a comma,
 `=>`, pre-releases); versions and their order are the `semver` library's.
 """
 
@@ -25,11 +25,12 @@ _VERSION = (
 )
 _FLAGS = re.ASCII
 _ONE = regex(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
-_BETWEEN = regex(r"\s+|,\s*", _FLAGS)
+_BETWEEN = regex(r"\s*,\s*|\s+", _FLAGS)
 _HYPHEN = regex(rf"\s*({_VERSION})\s+-\s+({_VERSION})\s*", _FLAGS)
-_NUMBERS = regex(r"v?(\d+)\.(\d+)\.(\d+)", _FLAGS)
+_LOOSE = regex(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?([-+].*)?", _FLAGS)
 _LONGEST = 256  # characters of a version (Masterminds/semver, MaxVersionLen)
 _LARGEST = 1_000  # characters of a range
+_NUMBERS_END = 2**64  # no number of a version is as large
 
 
 class UnreadableRangeError(ValueError):
@@ -63,16 +64,24 @@ def takes_version(range_: str, tag: str) -> bool | None:
 def version_of(tag: str) -> Version | None:
     """Return a tag as a version, None if Flux passes it over.
 
-    Three numbers are wanted, which may be padded (`2026.01.15`): fluxcd/pkg, version/version.go.
+    Two dots are wanted, wherever they stand: `1.2-rc.1` is 1.2.0-rc.1, `1.2` is none.
     """
+    return _version(tag) if tag.count(".") > 1 else None
+
+
+def _version(text: str) -> Version | None:
+    """Read a version loosely, as `NewVersion` does; its numbers may be padded (`2026.01.15`)."""
     from semver import Version  # noqa: PLC0415 - only where a policy goes by versions
 
-    numbers = _NUMBERS.match(tag) if len(tag) <= _LONGEST else None
-    if numbers is None:
+    loose = _LOOSE.fullmatch(text) if len(text) <= _LONGEST else None
+    if loose is None:
         return None
-    plain = ".".join(number.lstrip("0") or "0" for number in numbers.groups())
+    *written, rest = loose.groups(default="")
+    numbers = [int(number or 0) for number in written]
+    if max(numbers) >= _NUMBERS_END:
+        return None
     try:
-        return Version.parse(plain + tag[numbers.end() :])
+        return Version.parse(".".join(map(str, numbers)) + rest)
     except ValueError:
         return None
 
@@ -118,21 +127,16 @@ def _group(text: str) -> list[_Condition]:
         if between is None:
             raise UnreadableRangeError(f"'{text}' is no range")
         position = between.end()
-        if position < len(text) and text[position] == ",":
-            position += 1
 
 
 def _condition(match: re.Match[str], text: str) -> _Condition:
-    from semver import Version  # noqa: PLC0415 - as above
-
     operator, *numbers, suffix = match.groups()
     names = [(number or "x").lstrip(".") for number in numbers]
     given = next((index for index, name in enumerate(names) if name in _ANY), 3)
     known = names[:given] + ["0"] * (3 - given)
-    try:
-        version = Version.parse(".".join(known) + (suffix or ""))
-    except ValueError as error:
-        raise UnreadableRangeError(f"'{text}' is no range") from error
+    version = _version(".".join(known) + (suffix or ""))
+    if version is None:
+        raise UnreadableRangeError(f"'{text}' is no range")
     return _Condition(operator, version, given)
 
 
