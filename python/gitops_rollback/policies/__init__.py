@@ -13,6 +13,7 @@ not lower. What cannot be judged counts as a refusal that a person may accept.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ _NO_VERSION = ":name"  # such a marker takes the image's name from its policy, n
 _GROUP = "image.toolkit.fluxcd.io"
 _KIND = "ImagePolicy"
 ORDERS = ("semver", "alphabetical", "numerical")
-_REFERENCE = regex(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
+_REFERENCE = regex(r"\$(?:\$|\{(\w+)\}|(\w+))")
 
 
 class _UnjudgedError(ValueError):
@@ -142,7 +143,7 @@ def _key(policy: ImagePolicy, tag: str) -> Any:  # noqa: ANN401 - a text, number
         raise _UnjudgedError(f"'{policy.value}' is no order")
     if policy.order == "alphabetical":
         return text
-    if _NUMBER.fullmatch(text) is None:
+    if _NUMBER.fullmatch(text) is None or math.isinf(float(text)):
         raise _UnjudgedError(f"it orders by numbers, and {tag} gives '{text}'")
     return float(text)
 
@@ -277,8 +278,6 @@ def apply_filter(pattern: str, extract: str, tag: str) -> str | None:
 
     Raises `UnreadablePatternError` if that cannot be said.
     """
-    if not pattern:
-        return tag
     match = go_pattern(pattern).search(tag)
     if match is None:
         return None
@@ -293,7 +292,7 @@ def _expanded(reference: re.Match[str], match: re.Match[str]) -> str:
     if name is None:
         return "$"
     number = whole_number(name)
-    key = name if number is None else number
+    key = name if number is None or str(number) != name else number  # `$01` is a name
     try:
         return match[key] or ""
     except IndexError:
