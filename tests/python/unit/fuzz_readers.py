@@ -195,7 +195,7 @@ def _manifests(data: bytes) -> object:
         seen.append(found)
         for file in found.files.values():
             find_policies(file)
-            for field in found.fields.get(file.path, ()):
+            for field in found.fields.get(file.path, ()) if file.path == name else ():
                 prove(file, field)
     return seen
 

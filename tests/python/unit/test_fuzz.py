@@ -74,16 +74,14 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
 
 def reshaped(document: Any, edits: list[Edit]) -> Any:  # noqa: ANN401
     """Return a JSON document in which values were replaced by odd ones, or by each other."""
-    for kind, at, until, _word in edits:
-        places = list(places_of(document))
-        if not places:
-            return document
+    places = list(places_of(document))
+    for kind, at, until, _word in edits if places else ():
         holder, key = places[int(at * (len(places) - 1))]
         other, other_key = places[int(until * (len(places) - 1))]
         odd = ODD[int(until * (len(ODD) - 1))]
         if kind == 0 and isinstance(holder, dict):
-            del holder[key]
-        elif kind == 1:
+            holder.pop(key, None)
+        elif kind == 1 and (isinstance(other, list) or other_key in other):
             holder[key] = json.loads(json.dumps(other[other_key]))
         else:
             holder[key] = json.loads(json.dumps(odd))
@@ -99,9 +97,11 @@ def places_of(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - JSON
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give readers a folder, and no pause before they ask a busy server again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GITOPS_FUZZ_FOLDER", str(tmp_path_factory.mktemp("fuzz")))
+        patch.setattr("gitops_rollback.web.http.sleep", lambda _seconds: None)
         yield
 
 
