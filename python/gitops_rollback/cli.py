@@ -289,7 +289,9 @@ def _is_of_machine(error: OSError) -> bool:
 
 
 def _resource(error: BaseException) -> GitopsRollbackError:
-    from gitops_rollback.errors import ResourceError  # noqa: PLC0415 - only for errors
+    import time  # noqa: PLC0415 - only for errors
+
+    from gitops_rollback.errors import OutOfTime, ResourceError  # noqa: PLC0415 - the same
 
     if isinstance(error, OSError):
         import logging  # noqa: PLC0415 - only for errors
@@ -305,9 +307,12 @@ def _resource(error: BaseException) -> GitopsRollbackError:
             "there was not enough memory; what was pushed before, if anything, is told above",
             "look at the size of what is read (-v shows it), and at the machine",
         )
+    if isinstance(error, OutOfTime) and error.told is not None:
+        return error.told
     return ResourceError(
-        "the run computed for longer than --timeout allows: a query, a pattern, a file of the "
-        "repository or a list of tags makes endless work; the branch is as it was",
+        f"the run took longer than --timeout allows, and computed for {time.process_time():.1f} s: "
+        "a query, a pattern, a file of the repository or a list of tags makes endless work, or"
+        " others or this machine are slow; the branch is as it was",
         "look at --query, at what changed in the repository and at what the registry has, or give a"
         " longer --timeout",
     )

@@ -181,4 +181,6 @@ class Interrupted(BaseException):
 
 
 class OutOfTime(BaseException):
-    """Raised by the timer when the run has computed for longer than `--timeout` allows."""
+    """Raised by the timer when the run has lasted for longer than `--timeout` allows."""
+
+    told: GitopsRollbackError | None = None  # what is said of it where it waited for others

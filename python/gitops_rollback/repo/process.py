@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.alarm import undisturbed
-from gitops_rollback.errors import RepositoryError
+from gitops_rollback.errors import OutOfTime, RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.reading import read_file
 from gitops_rollback.redaction import HEADERS, VARIABLES, hide
@@ -278,12 +278,20 @@ class Git:
         start = time.monotonic()
         timeout = self._deadline.remaining if seconds is None else seconds
         try:
-            stdout, stderr = talk(running, stdin, timeout)
-        except subprocess.TimeoutExpired as error:
-            raise TimeIsUpError(
+            try:
+                stdout, stderr = talk(running, stdin, timeout)
+            finally:
+                stop(running)
+                self._running.discard(running)
+        except (subprocess.TimeoutExpired, OutOfTime) as error:
+            late = TimeIsUpError(
                 f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
                 "look whether the Git server answers, or give a longer --timeout",
-            ) from error
+            )
+            if isinstance(error, OutOfTime):  # while git was waited for, or being ended
+                error.told = late
+                raise
+            raise late from error
         except TooMuchError as error:
             raise RepositoryError(
                 f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of "
@@ -295,9 +303,6 @@ class Git:
                 f"git {command} was ended: it could not be talked with: {error.strerror}",
                 "look at the disk and the memory of this machine, then run the same command again",
             ) from error
-        finally:
-            stop(running)
-            self._running.discard(running)
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
         _LOG.debug("git %s: %.3f s", hide(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:

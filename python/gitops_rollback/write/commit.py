@@ -14,6 +14,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.late import dataclass
 from gitops_rollback.repo.process import TimeIsUpError
@@ -154,19 +155,20 @@ class Committer:
 
     def _push_to_the_end(self, commit: str, tip: Tip) -> None:
         """Push; whatever came of it, what is left is to say so, and no signal may hinder that."""
-        try:
-            self.repository.push(commit, tip.branch, tip.commit)
-            _finish_undisturbed()
-        except TimeIsUpError as error:
-            _finish_undisturbed()
-            stand = self.repository.remote_tip(tip.branch, seconds=3)
-            if stand != commit:
-                raise RepositoryError(
-                    f"{error.message}; {_said(stand, commit, tip)}", _LOOK
-                ) from error
-        except RepositoryError:
-            _finish_undisturbed()
-            raise
+        with seen_through():
+            try:
+                self.repository.push(commit, tip.branch, tip.commit)
+                _finish_undisturbed()
+            except TimeIsUpError as error:
+                _finish_undisturbed()
+                stand = self.repository.remote_tip(tip.branch, seconds=3)
+                if stand != commit:
+                    raise RepositoryError(
+                        f"{error.message}; {_said(stand, commit, tip)}", _LOOK
+                    ) from error
+            except RepositoryError:
+                _finish_undisturbed()
+                raise
 
     def pause(self, lost: int, seconds: float, branch: str, *, hurries: bool = False) -> None:
         """Wait after a lost race, but not for so long that there is no time for the next one.

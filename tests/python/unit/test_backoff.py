@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 
+from gitops_rollback import alarm
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.repo.turn import Turn
-from gitops_rollback.write.commit import Committer
+from gitops_rollback.write.commit import Committer, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +104,37 @@ def committer(tmp_path: Path) -> Iterator[Committer]:
         made = Committer(repository, Deadline(LONG), Stopwatch(lambda _phase: None), dry_run=False)
         yield made
         made.close()
+
+
+def test_a_push_that_is_late_is_told_of_though_the_timer_of_the_run_would_ring(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = Tip("main", "a" * 40)
+    commit: Any = SimpleNamespace(files={}, message="")
+
+    def push(*_swap: object) -> None:
+        time.sleep(0.3)
+        raise TimeIsUpError("git push did not end", "look")
+
+    monkeypatch.setattr(alarm, "_GRACE", 0.0)
+    monkeypatch.setattr(committer.repository, "write", lambda *_what: "b" * 40)
+    monkeypatch.setattr(committer.repository, "push", push)
+    monkeypatch.setattr(committer.repository, "remote_tip", lambda *_who, **_how: tip.commit)
+    with (
+        _signals_as_before(),
+        alarm.bounded(0.1),
+        pytest.raises(RepositoryError, match=f"main is as before, at {tip.commit[:12]}"),
+    ):
+        committer.deliver(Work(tip, commit))
+
+
+@contextmanager
+def _signals_as_before() -> Iterator[None]:
+    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in ends]
+    yield
+    for number, handler in zip(ends, before, strict=True):
+        signal.signal(number, handler)
 
 
 def pauses(committer: Committer, seconds: float, *, hurries: bool = False) -> list[float]:

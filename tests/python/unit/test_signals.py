@@ -76,7 +76,7 @@ sys.exit(cli._run(["services"], {}))
     ("why", "code", "words"),
     [
         ("signal", Exit.INTERRUPTED, "error: interrupted; what was pushed before, if anything"),
-        ("timer", Exit.FAILED, "error: the run computed for longer than --timeout allows"),
+        ("timer", Exit.FAILED, "error: the run took longer than --timeout allows"),
         ("nothing", Exit.BUG, "has a bug: TypeError: expected a message argument"),
     ],
 )

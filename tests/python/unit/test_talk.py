@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_rollback import alarm
 from gitops_rollback.clock import Deadline
-from gitops_rollback.errors import RepositoryError
+from gitops_rollback.errors import OutOfTime, RepositoryError
 from gitops_rollback.repo import process
 from gitops_rollback.repo import talk as talking
 from gitops_rollback.repo.process import Git, stop
@@ -97,6 +98,21 @@ def test_a_pipe_that_fails_ends_git_and_is_no_bug(tmp_path: Path) -> None:
     running.stdin = open(nobody.detach(), "wb", 0)  # noqa: PTH123, SIM115 - `stop` closes it
     with pytest.raises(RepositoryError, match="git hash-object was ended: it could not be talked"):
         git.finish(running, stdin=b"a manifest")
+    assert running.poll() is not None
+
+
+@pytest.mark.parametrize("deadline", [60, 0.05], ids=["waited for", "ended"])
+def test_the_timer_that_rings_while_git_is_waited_for_or_ended_tells_of_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: float
+) -> None:
+    """On a busy machine that takes longer than what the timer gives beyond the deadline."""
+    monkeypatch.setattr(alarm, "_GRACE", 0.0)
+    git = Git(tmp_path, str(tmp_path), {"PATH": os.environ["PATH"]}, Deadline(deadline))
+    running = git.start("-c", "alias.wait=!trap '' TERM; sleep 5", "wait")
+    with pytest.raises(OutOfTime) as ring, alarm.bounded(0.3):
+        git.finish(running)
+    assert f"did not end within --timeout {deadline:g} s" in str(ring.value.told)
+    git.end()
     assert running.poll() is not None
 
 
