@@ -141,7 +141,8 @@ def _is_of(file: State | HeldFile, facts: Facts) -> bool:
 
     One that stands where it was written down is, or is like one and of its environment. What has
     left its place under a name that the service may have had counts, too, unless the service's file
-    stood beside it: then it is of an environment, or a service, that is gone.
+    stood beside it: then it is of an environment, or a service, that is gone. Where nobody knows,
+    it counts: no hold ends for want of history.
     """
     at = facts.at
     fields = at.found.fields

@@ -484,12 +484,11 @@ class NeedRemoved(Need[tuple[Removed, ...]]):
 
 
 @dataclass(frozen=True)
-class NeedBeside(Need[bool]):
+class NeedBeside(Need["bool | None"]):
     """Whether fields stood on the branch when one of before, which was at a path, last did.
 
-    So it is where that one stands there still; not where its file goes on without it, where they
-    are that one, which was moved, or where no commit in reach took the file away. Each of `fields`
-    is its path and its likeness.
+    So it is where that one stands there still; not where they came later, or are that one, which
+    was moved. None where nothing in reach tells. Each of `fields` is its path and its likeness.
     """
 
     path: str

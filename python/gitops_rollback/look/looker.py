@@ -150,7 +150,7 @@ class Looker:
             case NeedRemoved(services=services):
                 return self._removed(services)
             case NeedBeside():
-                return stood_beside(self.repository, self._tip, need)
+                return stood_beside(self.repository, self._tip, self.snapshot.config, need)
             case NeedChanges(sha256=sha256):
                 return self._changes(sha256, facts)
             case NeedStorage():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
@@ -15,7 +17,8 @@ from gitops_rollback.decide.standing import (
     standing,
     tells_what_stands,
 )
-from gitops_rollback.late import replace
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import likeness_of, once
 from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, named_at, parse_state, path_of
@@ -26,6 +29,8 @@ from gitops_rollback.look.environment_files import (
     meant_paths,
     read_files,
 )
+from gitops_rollback.manifest.document import parse_once
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.model import is_name
 from gitops_rollback.repo.repository import LAST_LOOK, MOST_MOVES
 from gitops_rollback.services import inventory
@@ -33,7 +38,7 @@ from gitops_rollback.services.catalogue import has_field
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
@@ -66,8 +71,7 @@ def read_standings(
     more are read, too. Where a field is not where it was, it is looked for in the whole branch.
     """
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
-    owns = [own for _fields, own in found if own is not None]
-    noted = fields_where_noted(repository, tip, shared, [*held, *owns])
+    noted = fields_where_noted(repository, tip, shared, [*held, *(o for _f, o in found if o)])
     branch = once([*(field for fields, _own in found for field in fields.fields), *noted])
     today = {
         fields.service: name
@@ -84,7 +88,8 @@ def read_standings(
     if not all_there([*held, *others.values()], branch):
         branch = once([*branch, *_everywhere(repository, tip, shared)])
     known = config.environments.keys() | {fields.environment.name for fields, _own in found}
-    is_twins = partial(_is_twins, repository, tip, known, branch)
+    doubts = partial(doubt_of, environments=known, branch=branch)
+    is_twins = partial(_is_twins, partial(stood_beside, repository, tip, config), doubts)
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         service, environment = fields.service, fields.environment.name
@@ -117,17 +122,15 @@ def _with_displaced(
 
 
 def _is_twins(
-    repository: Repository,
-    tip: Tip,
-    environments: Collection[str],
-    branch: Sequence[ImageField],
+    stood: Callable[[NeedBeside], bool | None],
+    doubts: Callable[..., NeedBeside | None],
     own: State | None,
     fields: ServiceFields,
     file: State | HeldFile,
 ) -> bool:
-    """Tell whether a file is of fields that are gone, though they are like a service's."""
-    doubt = doubt_of(file, own, fields.fields, environments, branch)
-    return doubt is not None and stood_beside(repository, tip, doubt)
+    """Tell whether a file is, or may be, of fields that are gone, though like a service's."""
+    doubt = doubts(file, own, fields.fields)
+    return doubt is not None and stood(doubt) is not False
 
 
 def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:
@@ -280,47 +283,79 @@ def fields_where_noted(
     return [*everything, *(f for fields in more.fields.values() for f in fields)]
 
 
-def stood_beside(repository: Repository, tip: Tip, need: NeedBeside) -> bool:
+def stood_beside(repository: Repository, tip: Tip, config: Config, need: NeedBeside) -> bool | None:
     """Tell whether a field stood on the branch when the one of before last stood at its place.
 
-    Under whatever path it had then: a file is followed back through the commits that moved it.
+    Each is followed back through the commits that moved it. None where nothing in reach tells.
     """
-    if need.path in _with_field(repository, tip.commit, [need.path], need.like):
+    then = _Then(repository, config)
+    if then.having(tip.commit, [need.path], need.like):
         return True
-    gone = repository.removals(tip, need.path, LAST_LOOK)
-    if not gone:
+    taken = then.taken(tip, need.path, need.like)
+    if taken is None:
+        return None
+    places = {then.place(f"{taken}~1", tip, path, like) for path, like in need.fields}
+    if need.path in places:
         return False
-    before = f"{gone[0][1].commit}~1"
-    names = {name for path, like in need.fields for name in _paths_of(repository, tip, path, like)}
-    if need.path in names:
-        return False
-    return any(entry.path in names for entry in repository.list_files(before, names))
+    return True if places - {None, ""} else (None if None in places else False)
 
 
-def _paths_of(repository: Repository, tip: Tip, path: str, like: Likeness) -> Iterator[str]:
-    """Yield the path of a field's file, and those that it had before, the newest first."""
-    yield path
-    for _ in range(MOST_MOVES):
-        commit = repository.added(tip, path, LAST_LOOK)
-        if commit is None:
-            return
-        removed = repository.removed_in(commit, (".yaml", ".yml"))
-        was = _with_field(repository, f"{commit}~1", removed, like) if removed else []
-        if len(was) != 1:
-            return
-        path = was[0]
-        yield path
-        tip = replace(tip, commit=f"{commit}~1")
+@dataclass(frozen=True)
+class _Then:
+    """Where fields stood at commits of before."""
 
+    repository: Repository
+    config: Config
 
-def _with_field(
-    repository: Repository, commit: str, paths: Iterable[str], like: Likeness
-) -> list[str]:
-    """Return those of some files that have a field, as they are at a commit."""
-    entries = repository.list_files(commit, paths)
-    return [
-        path
-        for path, data in read_files(repository, entries).items()
-        for fields in inventory.read_manifests({path: data}).fields.values()
-        if any(like.fits(likeness_of(field)) for field in fields)
-    ]
+    def taken(self, tip: Tip, path: str, like: Likeness) -> str | None:
+        """Return the commit that took a field, which is not there, from a file; None if none did.
+
+        That may have been more commits ago than are looked at.
+        """
+        commit = None
+        for change, has_it in self._versions(tip, path, like):
+            if has_it:
+                return commit
+            commit = change
+        return None
+
+    def place(self, before: str, tip: Tip, path: str, like: Likeness) -> str | None:
+        """Return the file in which a field stood at a commit, "" where it came later.
+
+        None where that is not known: it was moved too often, or more than one may be it.
+        """
+        for _ in range(MOST_MOVES + 1):
+            if self.having(before, [path], like):
+                return path
+            versions = self._versions(tip, path, like)
+            *_, commit = (change for change, _has_it in takewhile(itemgetter(1), versions))
+            at, tip = replace(tip, commit=commit), replace(tip, commit=f"{commit}~1")
+            paths = [one for one, _is_there, _change in self.repository.changes(at, 1)]
+            was = self.having(tip.commit, paths, like) - self.having(commit, paths, like)
+            if len(was) != 1:
+                return None if was else ""
+            [path] = was
+        return None
+
+    def having(self, commit: str, paths: Iterable[str], like: Likeness) -> set[str]:
+        """Return those of some files that have a field, as they are at a commit."""
+        entries = [e for e in self.repository.list_files(commit, paths) if is_manifest(e.path)]
+        files = read_files(self.repository, entries)
+        return {path for path, data in files.items() if self._has(path, data, like)}
+
+    def _versions(self, tip: Tip, path: str, like: Likeness) -> Iterator[tuple[str, bool]]:
+        """Yield the commits that changed a file, newest first, and whether it has a field then."""
+        versions = self.repository.versions(tip, path, LAST_LOOK)
+        blobs = self.repository.read(change.oid for is_there, change in versions if is_there)
+        for is_there, change in versions:
+            yield change.commit, is_there and self._has(path, blobs[change.oid], like)
+
+    def _has(self, path: str, data: bytes, like: Likeness) -> bool:
+        settings = [self.config.settings(name) for name in self.config.services]
+        kinds = {kind: place for one in settings for kind, place in one.kinds.items()}
+        pointers = tuple({pointer for one in settings for pointer in one.fields})
+        try:
+            found = find_fields(parse_once(path, data), kinds, pointers)
+        except ManifestError:
+            return False
+        return any(like.fits(likeness_of(field)) for field in found)

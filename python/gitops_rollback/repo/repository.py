@@ -206,10 +206,10 @@ class Repository(Remote):
         walked = self._walk(tip, depth, folder, "--diff-filter=D")
         return [(path, change) for path, _is_there, change in walked]
 
-    def added(self, tip: Tip, path: str, depth: int) -> str | None:
-        """Return the newest of the last `depth` commits that brought a file; None if none did."""
-        walked = self._walk(tip, depth, path, "--diff-filter=A")
-        return next((change.commit for _path, _is_there, change in walked), None)
+    def versions(self, tip: Tip, path: str, depth: int) -> list[tuple[bool, PathChange]]:
+        """List what the last `depth` commits made of a file, newest first: whether it is there."""
+        walked = self._walk(tip, depth, path)
+        return [(is_there, change) for name, is_there, change in walked if name == path]
 
     def changes(self, tip: Tip, depth: int) -> list[tuple[str, bool, PathChange]]:
         """List what the last `depth` commits, of those that were fetched, changed, newest first."""

@@ -328,6 +328,7 @@ OLD_PLACE = NeedBeside("old/a.yaml", MOVED.fields[0].likeness, OURS_THERE)
     [
         pytest.param(MOVED.fields, False, True, id="that moved"),
         pytest.param(MOVED.fields, True, False, id="beside which ours stood: of one that is gone"),
+        pytest.param(MOVED.fields, None, True, id="of which nobody knows"),
         pytest.param(OLD, False, True, id="that moved, and its container was renamed"),
         pytest.param(OLD, True, False, id="beside which ours stood, of another container"),
         pytest.param(STRANGE, False, False, id="of another image, and another workload"),
@@ -336,7 +337,7 @@ OLD_PLACE = NeedBeside("old/a.yaml", MOVED.fields[0].likeness, OURS_THERE)
 )
 def test_what_was_deleted_under_a_name_of_before_counts_unless_it_was_a_twin_s(
     fields: tuple[NotedField, ...],
-    beside: bool,  # noqa: FBT001
+    beside: bool | None,  # noqa: FBT001
     is_held: bool,  # noqa: FBT001
     *,
     is_hold: bool,
