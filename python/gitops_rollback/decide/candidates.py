@@ -39,7 +39,7 @@ PINNED = "only its tag is known, which runs with a digest now: it leads to no ot
 
 def record_of(event: Event) -> NeedRecord:
     """Return the need for the record that an event names."""
-    return NeedRecord(event.build, event.record)
+    return NeedRecord(event.build, event.record, event.deed)
 
 
 def from_timeline(timeline: Timeline) -> tuple[Candidate, ...]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.fields import Likeness, NotedField
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
-    from gitops_rollback.model import Build
+    from gitops_rollback.model import Build, Deed
     from gitops_rollback.query.tags import Ran, Tag
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.catalogue import ServiceFields
@@ -343,10 +343,11 @@ class NeedRecords(Need[Records]):
 
 @dataclass(frozen=True)
 class NeedRecord(Need[StoredRecord | MissingRecord | Unanswered]):
-    """The record that an event names, by the build that archived it and by its sha256."""
+    """The record that a deed names, by the build that archived it and by its sha256."""
 
     build: Build | None
     sha256: str | None
+    deed: Deed = field(compare=False)
 
 
 @dataclass(frozen=True)

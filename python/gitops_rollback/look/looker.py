@@ -134,8 +134,8 @@ class Looker:
                 return self.registry.tags(facts.running, need)
             case NeedSchemaLabels(image=image):
                 return self.registry.schema_labels(facts.running, image)
-            case NeedRecord(build=build, sha256=sha256):
-                return self._archive(at).named(build, sha256)
+            case NeedRecord(deed=deed):
+                return self._archive(at).named(deed)
             case NeedRecords(count=count):
                 return self._archive(at).newest(count)
             case NeedHistory():

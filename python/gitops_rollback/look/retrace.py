@@ -18,6 +18,7 @@ from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import FOLDER, named_at
 from gitops_rollback.look import git_history
 from gitops_rollback.model import DEPLOY, ROLLBACK, identified, some
+from gitops_rollback.repo.repository import LAST_LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event, HistoryEntry
     from gitops_rollback.look.snapshot import Snapshot
-    from gitops_rollback.model import Build, Deed
+    from gitops_rollback.model import Deed
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.directory import RecordStore
 
@@ -96,14 +97,12 @@ class Archive:
         unread = self.problems if self._is_over else ""
         return Records(tuple(self._found[:count]), not self._is_over, self.failure, unread)
 
-    def named(
-        self, build: Build | None, sha256: str | None
-    ) -> StoredRecord | MissingRecord | Unanswered:
-        """Return what the archive has where a build and a hash name a record."""
+    def named(self, deed: Deed) -> StoredRecord | MissingRecord | Unanswered:
+        """Return what the archive has where the build and the hash of a deed name a record."""
         if self.failure is not None and not isinstance(self.failure, ConfigError):
             return Unanswered(self.failure)
         try:
-            found = self._find(build, sha256)
+            found = self._find(deed)
         except GitopsRollbackError as error:
             self.failure = error
             return Unanswered(error)
@@ -112,26 +111,32 @@ class Archive:
         reason = self._unfit(found)
         return MissingRecord(f"{found.location}: {reason}") if reason else found
 
-    def _find(self, build: Build | None, sha256: str | None) -> StoredRecord | MissingRecord:
-        """Return the record that an event names, or what stands in its place.
+    def _find(self, deed: Deed) -> StoredRecord | MissingRecord:
+        """Return the record that a deed names, or what stands in its place.
 
         An archive files records by names. A deed's id tells under which it was done: one of the
-        names that the fields have, or one of which a state file is left. Only where no deed of the
-        state file names the record, all that the fields have are tried.
+        names that the fields have, or one of which a state file is left, or was. Where it has none,
+        all that the fields have are tried.
         """
-        at, names = self.at, _names(self.at)
-        deeds = at.account.deployed
-        deed = next((one for one in deeds if sha256 and one.record == sha256), None)
-        if deed is not None:
-            names = _done_as(deed, names) or _done_as(deed, _left(self.repository, at)) or names
+        names = _names(self.at)
+        if deed.id:
+            names = _done_as(deed, names) or _done_as(deed, self._left()) or names
         missing: MissingRecord | None = None
         for environment, service in names:
-            found = self.store.find(environment, service, build, sha256)
+            found = self.store.find(environment, service, deed.build, deed.record)
             if not isinstance(found, MissingRecord) or found.is_tampered:
                 return found
             missing = missing or found
         assert missing is not None  # noqa: S101 - a service has a name
         return missing
+
+    def _left(self) -> Iterator[tuple[str, str]]:
+        """Yield the environments and services of all state files that are there, or were."""
+        tip = self.at.tip
+        for entry in self.repository.list_files(tip.commit, [FOLDER]):
+            yield from _named(entry.path)
+        for path, _change in self.repository.removals(tip, FOLDER, LAST_LOOK):
+            yield from _named(path)
 
     def _unfit(self, stored: StoredRecord) -> str | None:
         return not_of(self.at, stored, self.repository.url)
@@ -162,7 +167,7 @@ def _retraced(archive: Archive, history: git_history.Entries, limit: int) -> Ret
     named = {}
     for event in with_commits(at.state, history)[:limit]:
         if event.record is not None and event.record not in here:
-            found = archive.named(event.build, event.record)
+            found = archive.named(event.deed)
             # Builds are deleted in time: the other sources still tell.
             is_missing = isinstance(found, MissingRecord) and not found.is_tampered
             if not (is_missing or isinstance(found, Unanswered)):
@@ -207,9 +212,7 @@ def _done_as(deed: Deed, names: Iterable[tuple[str, str]]) -> list[tuple[str, st
     return [(e, s) for e, s in names if identified(deed, s, e).id == deed.id]
 
 
-def _left(repository: Repository, at: ServiceAtTip) -> Iterator[tuple[str, str]]:
-    """Yield the environments and services of all state files that there are: names, not files."""
-    for entry in repository.list_files(at.tip.commit, [FOLDER]):
-        name = named_at(entry.path)
-        if name is not None:
-            yield name
+def _named(path: str) -> Iterator[tuple[str, str]]:
+    name = named_at(path)
+    if name is not None:
+        yield name

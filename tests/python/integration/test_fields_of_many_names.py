@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART, CART_PATH, CART_STATE, Shop, digest, image
+from integration.shop import CART, CART_PATH, CART_STATE, Shop, canonical, digest, image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +130,15 @@ def test_a_hold_stays_where_all_that_tells_of_it_was_deleted_long_ago(
     shop.commit({name: None}, f'Revert "cart"\n\nThis reverts commit {shop.tip()}.\n')
     assert shop.refused(6, "refused", *again).error["code"] in {"held", "bad"}
     shop.ok("history", "--service", "cart", "--repair")
+
+
+def test_the_archive_is_asked_by_the_names_that_deleted_state_files_had(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({CART_PATH: CART})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.deploy(tag)
+    shop.commit({CART_STATE: None, ".gitops-rollback.toml": PRODUCTION}, "Tidy up")
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert (plan["to"]["image"], plan["to"]["source"]) == (canonical("1.4.2"), "artifact")
 
 
 def test_a_state_file_that_a_revert_took_away_does_not_come_back(tmp_path: Path) -> None:
