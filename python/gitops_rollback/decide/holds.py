@@ -23,7 +23,7 @@ from gitops_rollback.ledger.holds import (
     version_tag,
     wants_revision,
 )
-from gitops_rollback.manifest.image_field import find_markers
+from gitops_rollback.manifest.image_field import markers_in
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, by_whom, images_of, told_why
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
@@ -427,7 +427,7 @@ def _strays(held: HeldMarker, at: ServiceAtTip) -> Iterator[str]:
     known = {(field.path, marker.key_start) for field in fields for marker in field.markers}
     for path in dict.fromkeys([held.path, *(field.path for field in fields)]):
         file = at.found.manifests.files.get(path)
-        for marker in find_markers(file.text) if file is not None else ():
+        for marker in markers_in(file) if file is not None else ():
             is_it = marker.is_held and marker.active_text == held.marker
             if file is not None and is_it and (path, marker.key_start) not in known:
                 yield f"{path}:{file.text.count(chr(10), 0, marker.key_start) + 1}"

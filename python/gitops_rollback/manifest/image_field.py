@@ -24,7 +24,6 @@ from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.late import dataclass, field, regex, replace
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
     from typing import Self
 
@@ -33,8 +32,11 @@ if TYPE_CHECKING:
 ACTIVE_KEY = "$imagepolicy"
 HELD_KEY = "$imagepolicy-held"
 _COMMENT = regex(
-    r"#[ \t]*(?P<text>\{[^\r\n\x85\u2028\u2029]*\})[ \t]*(?=[\r\n\x85\u2028\u2029]|\Z)"
+    r"#+[ \t]*(?P<text>\{[^\r\n\x85\u2028\u2029]*\})[ \t]*(?=[\r\n\x85\u2028\u2029]|\Z)"
 )
+_COMMENT_SIGN = regex("#")
+_BEHIND = regex(r"[ \t]*,?[ \t]*")
+_ABOVE = regex(r"[ \t-]*(?=#)")
 _KEY = regex(r'"(?P<key>\$imagepolicy(?:-held)?)"[ \t]*:')
 _LINE_END = regex(r"[\r\n\x85\u2028\u2029]|\Z")
 _LINE_SIGNS = "\r\n\x85\u2028\u2029"
@@ -61,30 +63,21 @@ class Marker:
         return self.text.replace(f'"{HELD_KEY}"', f'"{ACTIVE_KEY}"', 1)
 
 
-def find_marker(text: str, offset: int) -> Marker | None:
-    """Return the marker between `offset` and the end of its line, if there is one."""
-    line_end = _LINE_END.search(text, offset)
-    end = line_end.start() if line_end else len(text)
-    match = _COMMENT.search(text, offset, end)
-    return _marker(match) if match else None
+def find_marker(text: str, start: int, end: int) -> Marker | None:
+    """Return the marker of the value that stands between two offsets.
 
-
-def find_marker_above(text: str, start: int) -> Marker | None:
-    """Return the marker in a line of its own above a value that begins the line at `start`."""
-    before = text[:start]
-    line_start = _line_start(before, start)
-    if not line_start or before[line_start:].strip(" \t-"):
+    It is the comment behind the value; where there is none, that above one that begins its line.
+    """
+    behind = _BEHIND.match(text, end)
+    offset = behind.end() if behind else end
+    if text.startswith("#", offset):
+        return _marker_at(text, offset)
+    line_start = _line_start(text, start)
+    if text[line_start:start].strip(" \t-"):
         return None
-    above = _line_start(before, line_start - 1)
-    comment = before[above:line_start].strip()
-    match = _COMMENT.match(text, above + before[above:line_start].find("#"))
-    return _marker(match) if comment.startswith("#") and match is not None else None
-
-
-def find_markers(text: str) -> Iterator[Marker]:
-    """Yield all that looks like a marker in a file's text, wherever it stands."""
-    found = (_marker(match) for match in _COMMENT.finditer(text))
-    return (marker for marker in found if marker is not None)
+    before = text[:line_start].rstrip()
+    above = _ABOVE.match(before, _line_start(before, len(before)))
+    return _marker_at(text, above.end()) if above else None
 
 
 def markers_in(file: ParsedFile) -> list[Marker]:
@@ -94,11 +87,14 @@ def markers_in(file: ParsedFile) -> list[Marker]:
     spans = sorted(_spans(file))
     starts = [start for start, _end in spans]
     found = []
-    for marker in find_markers(file.text):
-        index = bisect_right(starts, marker.key_start) - 1
-        within = index >= 0 and marker.key_start < spans[index][1]
-        line = file.text[_line_start(file.text, marker.key_start) : marker.key_start]
-        if not within and line.count("#") == 1:  # a comment in a comment is none
+    line_end = 0
+    for start in (sign.start() for sign in _COMMENT_SIGN.finditer(file.text)):
+        index = bisect_right(starts, start) - 1
+        if start < line_end or (index >= 0 and start < spans[index][1]):
+            continue  # it stands in a comment, or in a text
+        line_end = _line_end(file.text, start)
+        marker = _marker_at(file.text, start)
+        if marker is not None:
             found.append(marker)
     return found
 
@@ -109,27 +105,35 @@ def policy_of(marker: Marker) -> str:
 
 
 def _spans(file: ParsedFile) -> Iterator[tuple[int, int]]:
-    """Yield where the scalars of a file stand."""
+    """Yield where the texts of a file stand; behind the sign of a block there may be a comment."""
     for node in file.nodes:
         if isinstance(node, yaml.ScalarNode):
-            yield node.start_mark.index, node.end_mark.index
+            start = node.start_mark.index
+            is_block = node.style in ("|", ">")
+            yield _line_end(file.text, start) if is_block else start, node.end_mark.index
+
+
+def _line_end(text: str, offset: int) -> int:
+    found = _LINE_END.search(text, offset)
+    return found.start() if found else len(text)
 
 
 def _line_start(text: str, offset: int) -> int:
     return max(text.rfind(sign, 0, offset) for sign in _LINE_SIGNS) + 1
 
 
-def _marker(match: re.Match[str]) -> Marker | None:
+def _marker_at(file_text: str, offset: int) -> Marker | None:
     """Return the marker that a comment is: a JSON object of texts with the key."""
-    text = match["text"]
-    if len(text) > _LARGEST_MARKER:
+    match = _COMMENT.match(file_text, offset)
+    text = match["text"] if match else ""
+    if match is None or len(text) > _LARGEST_MARKER:
         return None
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
         return None
     key = _KEY.search(text)
-    if key is None or not all(isinstance(value, str) for value in said.values()):
+    if key is None or not all(isinstance(value, str | None) for value in said.values()):
         return None
     start = match.start("text")
     policy = said.get(key["key"])

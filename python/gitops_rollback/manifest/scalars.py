@@ -23,7 +23,6 @@ from gitops_rollback.manifest.image_field import (
     Problem,
     Scalar,
     find_marker,
-    find_marker_above,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
         start=start + len(skipped),
         end=end,
         raw=file.text[start + len(skipped) : end],
-        marker=find_marker(file.text, end) or find_marker_above(file.text, start),
+        marker=find_marker(file.text, start, end),
         node=node,
     )
 

@@ -39,7 +39,8 @@ spec:
   template:
     spec:
       initContainers:
-        - {name: migrate, image: acme/cart:1} # FIRST
+        - image: acme/cart:1 # FIRST
+          name: migrate
       containers:
         - name: server
           image: acme/cart:1 # SECOND
@@ -76,7 +77,7 @@ def test_nothing_is_said_where_every_marker_goes_back(first: str, second: str) -
 
 def test_a_marker_that_people_removed_is_named_with_what_to_add_by_hand() -> None:
     [warning] = warnings(held(CART), "nothing")
-    assert warning.startswith(f"{PATH}:12: the marker of container 'server' was removed")
+    assert warning.startswith(f"{PATH}:13: the marker of container 'server' was removed")
     assert warning.endswith(f"add by hand: # {OTHER}")
 
 
@@ -107,7 +108,7 @@ def test_a_container_or_file_that_is_gone_is_named_with_the_places_left() -> Non
     gone = HeldMarker("old/cart.yaml", "server", OTHER)
     [warning] = warnings("", "", gone)
     assert warning.startswith("old/cart.yaml no longer has the container 'server'")
-    assert f"({PATH}:9, {PATH}:12): # {OTHER}" in warning
+    assert f"({PATH}:9, {PATH}:13): # {OTHER}" in warning
 
 
 def test_a_file_that_was_moved_takes_its_marker_along() -> None:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.compare import differences
@@ -15,6 +16,7 @@ from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import find_marker, markers_in
 from gitops_rollback.manifest.kustomize import candidates, read_kustomization
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
+from gitops_rollback.manifest.scalars import read_scalar
 from unit.builders import digest
 
 if TYPE_CHECKING:
@@ -259,7 +261,55 @@ def test_markers_are_found_where_there_are_any() -> None:
     shared = 'a: &x b # {"$imagepolicy": "flux-system:cart"}\nc: *x\n'
     assert len(markers_in(parse("a.yaml", shared.encode()))) == 1
     odd = 'a: b # {"$imagepolicy": ["flux-system:cart"]}\n'
-    assert find_marker(odd, 4) is None
+    assert find_marker(odd, 3, 4) is None
+
+
+# What Flux's setter (image-automation-controller, internal/update) makes of each of these.
+M = '{"$imagepolicy": "a:b"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "is_written"),
+    [
+        (f"k: v # {M}", True),
+        (f"k: v #{M} ", True),
+        (f"k: v ##\t{M}", True),
+        (f'"k#": "v#v" # {M}', True),
+        ('k: v # {"$imagepolicy": "a:b", "x": null}', True),
+        ('k: v # {"$imagepolicy": "a:b", "x": 1}', False),
+        (f"k: v # see # {M}", False),
+        (f"k: 'v'#{M}", True),
+        (f"k: v # {M} end", False),
+        (f"k: v #! {M}", False),
+        (f"# {M}\nk: v", False),
+        (f"k: # {M}\n  v", False),
+        (f"k:\n  # {M}\n  v", True),
+        (f"k:\n- # {M}\n  v", True),
+        (f"k:\n# {M}\n- v", True),
+        (f"k:\n# {M}\n\n- v", True),
+        (f"k:\n# {M}\n- v # note", False),
+        (f"k:\n# {M}\n# note\n- v", False),
+        (f"k: {{a: v, # {M}\n  b: c}}", True),
+        (f"k: {{a: v}} # {M}", False),
+        (f"k: [v] # {M}", False),
+    ],
+)
+def test_a_marker_is_of_the_value_that_flux_writes(text: str, *, is_written: bool) -> None:
+    file = parse("a.yaml", text.encode())
+    found = [
+        read_scalar(file, node).marker is not None
+        for node in file.nodes
+        if isinstance(node, yaml.ScalarNode) and str(node.value).startswith("v")
+    ]
+    assert found == [is_written]
+    assert markers_in(file) or not is_written
+
+
+def test_a_marker_behind_the_sign_of_a_block_is_one_and_within_it_none() -> None:
+    text = f"a: | # {M}\n  v # {M}\nb: 'x # {M}' # {M}\n"
+    assert [marker.key_start for marker in markers_in(parse("a.yaml", text.encode()))] == [
+        text.index("$"), text.rindex("$")
+    ]  # fmt: skip
 
 
 def test_a_pattern_with_an_end_inside_is_read_by_nobody() -> None:

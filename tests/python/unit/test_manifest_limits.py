@@ -246,8 +246,8 @@ def test_each_difference_of_two_files_is_told(old: str, new: str, number: int) -
 
 def test_a_marker_that_names_no_policy_is_none() -> None:
     for said in ('["a"]', "1", '{"a": "b"}'):
-        assert find_marker(f'a: b # {{"$imagepolicy": {said}}}\n', 4) is None
-    assert find_marker('a: b # {"$imagepolicy": "a:b"}\n', 4) is not None
+        assert find_marker(f'a: b # {{"$imagepolicy": {said}}}\n', 3, 4) is None
+    assert find_marker('a: b # {"$imagepolicy": "a:b"}\n', 3, 4) is not None
 
 
 def test_an_empty_path_of_a_kustomization_names_nothing() -> None:
@@ -393,7 +393,7 @@ def test_a_tag_that_stays_is_written_so_that_yaml_reads_it_as_a_text() -> None:
 
 
 def test_a_key_that_only_contains_the_word_of_a_marker_is_none() -> None:
-    assert find_marker('a: b # {"a\\"$imagepolicy": "a:b"}\n', 4) is None
+    assert find_marker('a: b # {"a\\"$imagepolicy": "a:b"}\n', 3, 4) is None
 
 
 def test_a_text_that_became_something_else_has_changed_though_an_image_in_it_is_left_out() -> None:
