@@ -293,7 +293,7 @@ def refusal(
     row = ROWS[code]
     if (shell is None) != (jenkins is None):
         raise ValueError(f"{code}: a hint of its own is given for one place only")
-    filled = {**facts, "service": _typed(service, environment)}
+    filled = {**facts, "service": typed(service, environment)}
     return Refusal(
         code,
         message,
@@ -328,7 +328,7 @@ def released_with(codes: Iterable[str], place: Place = Place.SHELL) -> str:
     return f"RELEASE and ACCEPT {listed} (in a step release: true, accept: '{listed}')"
 
 
-def _typed(service: str, environment: str) -> str:
+def typed(service: str, environment: str) -> str:
     """Return the service as one types it behind a command."""
     elsewhere = f" --environment {environment}" if environment not in ("", "default") else ""
     return f"{service or 'SERVICE'}{elsewhere}"

@@ -249,12 +249,13 @@ def rebuilt(facts: Facts) -> Rebuilt:
         said.append(f"no sound version of {path} is in reach; rebuilt from commits and records")
         account: tuple[Event, ...] = facts.ask(NeedAccount())
         state = from_events(at, account, older)
-    if state is None:
+    if state is None and (at.state is None or not (at.state.bad or at.state.hold)):
         raise NotFoundError(
             f"neither commits nor records tell of a deployment of {at.title}, so there is nothing "
             f"to rebuild {path} from",
             "delete the file: then it begins with the next deploy, and history counts until then",
         )
+    state = state or State(at.service, at.environment)
     if at.state is not None:
         state, kept = _keeping(state, at.state)
         said += kept

@@ -24,7 +24,7 @@ from gitops_rollback.ledger.holds import (
     wants_revision,
 )
 from gitops_rollback.manifest.image_field import markers_in
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, by_whom, images_of, told_why
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, by_whom, images_of, title, told_why
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Place, Refusal, refusal, released_with
@@ -175,17 +175,22 @@ def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     )
 
 
-def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
-    """Yield the holds in force whose field is lost, and which may be of the service."""
+def lost_holds(wish: Wish, facts: Facts, of: tuple[str, str] | None = None) -> Iterator[Refusal]:
+    """Yield the holds in force whose field is lost, and which may be of the service.
+
+    Or `of` another service and environment.
+    """
+    service, environment = of or (facts.at.service, facts.at.environment)
     for file in facts.at.holds.lost:
         hold, noted = file.hold, file.fields[0]
         yield refusal(
             "lost-hold",
-            f"{facts.title}: {file.title} has been held for {clock.age(hold.at, wish.present)}"
-            f"{by_whom(hold.by)} ({step(hold.from_image, hold.to)}{told_why(hold.reason)}), "
+            f"{title(service, environment)}: {file.title} has been held for "
+            f"{clock.age(hold.at, wish.present)}{by_whom(hold.by)} "
+            f"({step(hold.from_image, hold.to)}{told_why(hold.reason)}), "
             f"and its field is found no more: {noted.place}",
-            service=facts.at.service,
-            environment=facts.at.environment,
+            service=service,
+            environment=environment,
             hold=hold.id,
         )
 

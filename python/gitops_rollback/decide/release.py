@@ -21,6 +21,8 @@ from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import joined_bad, without_bad
 from gitops_rollback.ledger.state import State, path_of
+from gitops_rollback.model import title
+from gitops_rollback.refusals import typed
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts
@@ -80,7 +82,8 @@ def retire(wish: Wish, facts: Facts) -> Change:
     """Return the change that removes what is left of a service without any image field.
 
     Raises `ConfigError` where a hold, or the state file, is of a field that is only called
-    otherwise by now, and nothing else has what that says.
+    otherwise by now, and nothing else has what that says; `RefusedError` where a hold may be of one
+    of the services that are `named`.
     """
     at = facts.at
     there = " --environment ENVIRONMENT" if at.elsewhere else ""
@@ -98,6 +101,17 @@ def retire(wish: Wish, facts: Facts) -> Change:
             f"{at.displaced.fields[0].place}",
             "leave it: it counts for that field as it stands, and what it says goes to the name of "
             f"today (gitops-rollback services{there}) with the next deploy, rollback or release",
+        )
+    others = sorted(at.named)
+    for one in others:
+        refuse(holds.lost_holds(wish, facts, one), wish)
+    for state in at.lost:
+        raise ConfigError(
+            f"the field of {at.title} is found no more, and may be of "
+            f"{' or '.join(title(*one) for one in others)}, where what is bad counts by this state "
+            f"file alone: {', '.join(entry.image.label for entry in state.bad)}",
+            "write it down there first: "
+            + "; ".join(f"gitops-rollback history {typed(*one)} --repair" for one in others),
         )
     newest = at.account.newest
     images = [file.hold.to for file in at.holds.retired]

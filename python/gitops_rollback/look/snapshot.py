@@ -236,11 +236,11 @@ class _Found:
                 yield message, retiring(name, environment.name, is_only=is_only)
 
     def refuse_nothing(self, config: Config, environment: Environment) -> None:
-        """Raise `ConfigError` if there is none."""
+        """Raise `UnknownServiceError` if there is none."""
         if self.services or self.unread:
             return
         command = next((command for _message, command in self.gone(config, environment)), None)
-        raise ConfigError(
+        raise UnknownServiceError(
             f"none of the services of {environment.told} can be read: "
             f"{'; '.join((*self.left_out, *self.retired.values()))}",
             f"for what is gone: {command}"
@@ -291,15 +291,61 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
         environment = Environment(former)
     here = _tip_of(repository, environment, tip)
     services = []
+    is_former = environment.name not in known
     for name in names:
         wanted = replace(request, names=(name,), sets=())
-        if environment.name in known and _is_there(repository, wanted, tip, here):
+        if not is_former and _is_there(repository, wanted, tip, here):
             raise ConfigError(
                 f"service '{name}' still has image fields in {environment.told}",
                 "only what is gone can be retired",
             )
         services.append(_left_of(repository, here, config, environment, name))
+    if any(at.holds.retired or at.account.bad for at in services):
+        places = known if is_former else [environment.name]
+        others = _others(repository, request, tip, here, places)
+        services = [_with_doubts(repository, at, others) for at in services]
     return Snapshot(here, config, environment, tuple(services))
+
+
+def _others(
+    repository: Repository, request: Request, tip: Tip, here: Tip, environments: Collection[str]
+) -> list[ServiceAtTip]:
+    """Return the services that are there, of which may be what has lost its field."""
+    found: list[ServiceAtTip] = []
+    every = replace(request, names=(), sets=(), allowed=(), everything=True)
+    for name in environments:
+        with suppress(UnknownServiceError):
+            snapshot = read_snapshot(repository, replace(every, environment=name), tip)
+            found += snapshot.services if snapshot.tip.branch == here.branch else ()
+    return found
+
+
+def _with_doubts(
+    repository: Repository, at: ServiceAtTip, others: Sequence[ServiceAtTip]
+) -> ServiceAtTip:
+    """Return what is left of a service, and of which others (`named`) what of it may be.
+
+    That are holds; else the state file, where a service has not written down all that is bad there.
+    """
+    gone = at.holds.retired
+    theirs = [one for one in others if any(file in one.holds.lost for file in gone)]
+    lost = tuple(file for file in gone if any(file in one.holds.lost for one in theirs))
+    holds = replace(at.holds, lost=lost, retired=tuple(file for file in gone if file not in lost))
+    states: tuple[State, ...] = ()
+    if not lost and at.state is not None:
+        theirs = [one for one in others if _lacks(repository, one, at.state)]
+        states = (at.state,) if theirs else ()
+    named = frozenset((one.service, one.environment) for one in theirs)
+    return replace(at, holds=holds, lost=states, named=named)
+
+
+def _lacks(repository: Repository, at: ServiceAtTip, lost: State) -> bool:
+    """Tell whether a service's state file lacks marks of one whose fields may be the service's."""
+    if (lost.service, lost.environment) not in {(s.service, s.environment) for s in at.lost}:
+        return False
+    data = repository.read_file(at.tip.commit, path_of(at.environment, at.service))
+    known = parse_state(data, at.environment, at.service).bad if data is not None else ()
+    return not {e.image.canonical for e in lost.bad} <= {e.image.canonical for e in known}
 
 
 def _is_there(repository: Repository, request: Request, tip: Tip, here: Tip) -> bool:
@@ -523,12 +569,12 @@ def _found_names(
 def all_names(
     repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
 ) -> tuple[str, ...]:
-    """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
+    """Return the services that are known, of those allowed; else raise `UnknownServiceError`."""
     allowed = config.expand(request.allowed)
     names = known_names(repository, config, environment, tip)
     found = tuple(name for name in names if not allowed or name in allowed)
     if not found:
-        raise ConfigError(
+        raise UnknownServiceError(
             f"no service of {environment.told} is configured, deployed or found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )

@@ -359,6 +359,34 @@ def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: 
     assert shop.refused(6, "refused", *bad).error["code"] == "bad"
 
 
+@pytest.mark.parametrize("way", ["tie the hold to it", "else end it"])
+def test_what_has_lost_its_field_is_not_removed_while_it_may_be_a_service_s(
+    tmp_path: Path, way: str
+) -> None:
+    """The service and its container were renamed; what is printed is followed to the letter."""
+    config = '[services.{}]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config.format("store")})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", "--service", "store", "--image", image(tag))
+    shop.ok("rollback", "--service", "store", "--reason", "carts are empty")
+    renamed = shop.text().replace("name: server", "name: app")
+    shop.commit({".gitops-rollback.toml": config.format("shop"), CART_PATH: renamed})
+    retire = ("history", "--service", "store", "--retire", "--reason", "renamed")
+    run = shop.refused(6, "refused", *retire)
+    assert run.error["code"] == "lost-hold"
+    command = run.error["hint"].partition(f"{way}: ")[2].partition(";")[0]
+    shop.ok(*command.replace("TEXT", "renamed").split()[1:])
+    bad = ("deploy", "--service", "shop", "--image", image("1.5.0"))
+    if way == "else end it":
+        assert shop.refused(6, "refused", *bad).error["code"] == "bad"
+        run = shop.refused(1, "config", *retire)
+        assert "may be of shop, where what is bad counts by this state file" in run.error["message"]
+        shop.ok(*run.error["hint"].partition("gitops-rollback ")[2].split())
+    shop.ok(*retire)
+    shop.ok("release", "--service", "shop", "--reason", "over")
+    assert shop.refused(6, "refused", *bad).error["code"] == "bad"
+
+
 def test_the_hold_of_an_environment_that_is_gone_is_removed_as_it_is_said(tmp_path: Path) -> None:
     config = PRODUCTION + '[environments.staging]\npath = "staging"\n'
     pay = WEB.replace("cart", "pay")

@@ -35,6 +35,7 @@ from gitops_rollback.errors import (
     ConfigError,
     MovedError,
     NotFoundError,
+    RefusedError,
     RepositoryError,
     UsageError,
 )
@@ -199,6 +200,22 @@ def test_a_state_file_of_a_field_that_is_only_called_otherwise_is_not_retired() 
     own = replace(state("1>2"), fields=(NOTED,))
     with pytest.raises(ConfigError, match=r"of a field that is still there .*a\.yaml"):
         changed(wish("retire"), replace(place(1), displaced=own))
+
+
+def test_what_has_lost_its_field_and_may_be_a_service_s_is_not_retired() -> None:
+    """The names of who may have it are those that the commands name."""
+    own, named = state("1>2", bad=(BAD,)), frozenset({("shop", "default"), ("web", "live")})
+    gone = replace(place(1, own, lost=(own,)), named=named)
+    with pytest.raises(ConfigError, match=r"of shop or web live, where what is bad .*: 2$") as told:
+        changed(wish("retire"), gone)
+    assert told.value.hint == (
+        "write it down there first: gitops-rollback history shop --repair; "
+        "gitops-rollback history web --environment live --repair"
+    )
+    held = replace(gone, lost=(), holds=Holds(lost=(OURS,)))
+    with pytest.raises(RefusedError, match=r"^shop: cart production has been held for ") as refused:
+        changed(wish("retire"), held)
+    assert "gitops-rollback history shop --repair --hold held1" in refused.value.hint
 
 
 def test_a_state_file_that_is_or_may_be_of_a_service_is_known_as_its_own() -> None:

@@ -11,7 +11,7 @@ from gitops_rollback.decide.accounts import from_events, mended, newest_written
 from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import StateVersions, Version
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.errors import RepositoryError
+from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import HeldFile, Hold, Holds
 from gitops_rollback.ledger.message import Told, action_of, render
@@ -204,3 +204,13 @@ def test_a_repair_ends_no_hold_that_a_file_of_its_own_or_another_name_tells_of()
     assert found.state == replace(FIRST, hold=HOLD, bad=(BAD,))
     assert any("the hold since" in said for said in found.warnings)
     assert None not in together([found], skip=False).files.values()
+
+
+def test_what_is_bad_by_another_name_s_file_alone_is_written_down_where_nothing_tells_more() -> (
+    None
+):
+    found = repaired([], State("cart", "production", bad=(BAD,)))
+    assert found.state == State("cart", "production", bad=(BAD,))
+    assert any("2 stays bad" in said for said in found.warnings)
+    with pytest.raises(NotFoundError, match="nothing to rebuild"):
+        repaired([], State("cart", "production"))
