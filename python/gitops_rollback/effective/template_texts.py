@@ -17,7 +17,7 @@ from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import yaml
 
@@ -158,14 +158,24 @@ class Texts:
         """The names of the definitions that are included; all, where that cannot be told."""
         if self.has_unread:
             return frozenset(self._defined)
-        waiting = [name for text in self._tops for name in _INCLUDED.findall(text)]
-        found: set[str] = set()
+        return frozenset(
+            self._followed(name for text in self._tops for name in _INCLUDED.findall(text))
+        )
+
+    def _followed(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield the definitions of some names, and all that these include, each once."""
+        waiting, found = [*names], set()
         while waiting:
             name = waiting.pop()
             if name not in found:
                 found.add(name)
-                waiting += _INCLUDED.findall(self._defined.get(name, ""))
-        return frozenset(found)
+                yield name
+                waiting += self._definition(name)[1]
+
+    def _definition(self, name: str) -> tuple[set[Keys], list[str]]:
+        if name not in self._known:
+            self._known[name] = _used_in(self._defined.get(name, ""))
+        return self._known[name]
 
     @cached_property
     def made(self) -> tuple[str, ...]:
@@ -392,17 +402,12 @@ class Texts:
         What is read below the dot is its last key, with a dot before it.
         """
         used, names = _used_in(text)
-        taken = set(names)
-        for name in names:  # those that it includes are put behind it
-            if name not in self._known:
-                self._known[name] = _used_in(self._defined.get(name, ""))
-            more, further = self._known[name]
+        for name in self._followed(names):
+            more, further = self._definition(name)
             used |= more
             self._steps += 1 + len(further)
             if self._steps > _MOST_STEPS:
                 return _ANYTHING
-            names += [one for one in further if one not in taken]
-            taken.update(further)
         return frozenset(used)
 
     @cached_property

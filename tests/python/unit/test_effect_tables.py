@@ -158,15 +158,19 @@ def test_an_image_that_is_gone_after_the_edit_of_it_is_not_what_was_meant() -> N
 
 IN_A_CIRCLE = """\
 {{ define "a" }}{{ include "b" . }}{{ end }}
-{{ define "b" }}{{ include "c" . }}{{ .Values.image.tag }}{{ end }}
+{{ define "b" }}{{ include "c" . }}{{ .Values.image.%s }}{{ end }}
 {{ define "c" }}{{ include "b" . }}{{ end }}
-image: {{ .Values.image.repository }}:{{ include "a" . }}
+labels: {{ include "a" . }}
+image: {{ .Values.image.repository }}:{{ .Values.image.tag }}
 """
 
 
-def test_helpers_that_include_each_other_are_read_once_each() -> None:
-    found = deployed(chart(IN_A_CIRCLE))
-    assert not isinstance(found, str), found
+@pytest.mark.parametrize(("key", "is_read"), [("pullPolicy", False), ("tag", True)])
+def test_helpers_in_a_circle_read_what_stands_in_them_and_no_more(
+    key: str, *, is_read: bool
+) -> None:
+    found = deployed(chart(IN_A_CIRCLE % key))
+    assert ("the chart writes the tag into a label" in str(found)) is is_read, found
 
 
 APPLIERS = {
