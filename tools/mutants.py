@@ -3,7 +3,8 @@
 A mutant that no unit test kills is a rule that nobody proves, or one that changes nothing. Run by
 hand, since it takes a while: `.venv/bin/python tools/mutants.py --count 60 --seed 1`. Each mutant
 is tried in a process of its own, against the unit tests that reach the changed line (measured once,
-by coverage's contexts) and do not only draw at random; a table goes to stdout.
+by coverage's contexts) and do not only draw at random: first what killed in the same module, then
+what reaches little else, until one fails or the seconds are used up. A table goes to stdout.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from itertools import islice, pairwise
 from pathlib import Path
+from time import process_time
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
-LONGEST, MOST = 120, 2 << 30  # seconds of computing and memory for a mutant: some know no end
+SECONDS = 20  # of computing for the tests of a mutant; what outlasts them has lived
+ENDLESS, MOST = 2 * SECONDS, 2 << 30  # of computing, and memory: some mutants know no end
 UNIT = Path("tests/python/unit")
 _ANEW = "GITOPS_MUTANT"  # names a file whose first line is a module's path, and the rest its text
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -186,30 +191,44 @@ class Reach:
     def __init__(self, data: Path) -> None:
         if not data.exists():
             _measure(data)
-        self._base = sqlite3.connect(data)
-
-    def tests(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run a line; of what runs at import, all files that know it.
-
-        A test that reads a table runs nothing of its module.
-        """
         from coverage.numbits import numbits_to_nums  # noqa: PLC0415 - of the dev dependencies
 
-        rows = self._base.execute(
-            "select context.context, numbits from line_bits"
+        rows = sqlite3.connect(data).execute(
+            "select context.context, file.path, numbits from line_bits"
             " join file on file.id = file_id join context on context.id = context_id"
-            " where file.path like ? and context.context != ''",
-            (f"%/{mutant.path.as_posix()}",),
-        ).fetchall()
-        reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
-        if reaching:
-            return {name.rpartition("|")[0] for name in reaching}
-        return {name.partition("::")[0] for name, _bits in rows}
+            " where context.context != ''"
+        )
+        self._lines: dict[str, dict[str, set[int]]] = {}  # by module, then by test
+        self._widths: Counter[str] = Counter()  # how many lines a test reaches in all
+        for context, path, bits in rows:
+            name, lines = context.rpartition("|")[0], set(numbits_to_nums(bits))
+            module = PACKAGE / Path(path).relative_to(next(
+                one for one in Path(path).parents if one.name == PACKAGE.name
+            ))  # fmt: skip
+            self._lines.setdefault(module.as_posix(), {}).setdefault(name, set()).update(lines)
+            self._widths[name] += len(lines)
 
-    def files(self) -> list[str]:
+    def tests(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run a line, those that reach little else first."""
+        of_module = self._lines.get(mutant.path.as_posix(), {})
+        reaching = [name for name, lines in of_module.items() if mutant.line in lines]
+        return sorted(reaching, key=lambda name: (self._widths[name], name))
+
+    def files(self, mutant: Mutant) -> list[str]:
+        """Return all files of tests that know a module, those that know little else first.
+
+        They try what runs at import: a test that reads a table runs nothing of its module.
+        """
+        shares: dict[str, list[int]] = {}
+        for name, lines in self._lines.get(mutant.path.as_posix(), {}).items():
+            share = shares.setdefault(name.partition("::")[0], [0, 0])
+            share[0] += len(lines)
+            share[1] += self._widths[name]
+        return sorted(shares, key=lambda file: (-shares[file][0] / shares[file][1], file))
+
+    def every_file(self) -> list[str]:
         """Return the files of tests that reach anything."""
-        rows = self._base.execute("select context from context where context != ''")
-        return sorted({name.partition("::")[0] for (name,) in rows})
+        return sorted({name.partition("::")[0] for name in self._widths})
 
 
 def _measure(data: Path) -> None:
@@ -235,6 +254,7 @@ class Trial:
         self._reach = reach
         self._failed = ""
         self._failing: set[str] = set()  # tests that fail without any change: they kill nothing
+        self._killers: dict[Path, list[str]] = {}  # the newest first
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try each mutant, and run nothing else."""
@@ -251,25 +271,25 @@ class Trial:
             self._failed = self._failed or report.nodeid
 
     def _end_of(self, mutant: Mutant, every: Sequence[pytest.Item]) -> str:
-        names = self._reach.tests(mutant)
-        items = [
-            item
-            for item in every
-            if (item.nodeid in names or item.nodeid.partition("::")[0] in names)
-            and item.nodeid not in self._failing
-        ]
-        if not items:
-            return "lived: no unit test reaches it"
+        there = {item.nodeid: item for item in every}
         functions = changed_functions(mutant)
-        failed = self._failing_of(items, functions) if functions else _failing_anew(mutant, items)
+        names = self._reach.tests(mutant)
+        if functions:
+            known = [name for name in self._killers.get(mutant.path, []) if name in set(names)]
+            ordered = dict.fromkeys([*known, *names])
+            items = [there[n] for n in ordered if n in there and n not in self._failing]
+            failed = self._failing_of(items, functions) if items else ""
+        else:
+            left_out = [name for name in self._failing if name in there]
+            failed = _failing_anew(mutant, self._reach.files(mutant), left_out)
         if failed is None:
             return "killed: no end"
         if not failed:
-            return f"lived: {len(items)} tests passed"
-        killer = [item for item in items if item.nodeid == failed]
-        if killer and self._failing_of(killer, {}):
+            return f"lived: {len(names)} tests reach it"
+        if failed in there and self._failing_of([there[failed]], {}):
             self._failing.add(failed)
             return self._end_of(mutant, every)
+        self._killers.setdefault(mutant.path, []).insert(0, failed)
         return f"killed by {failed.partition('::')[2] or failed}"
 
     def _failing_of(
@@ -297,7 +317,7 @@ class Trial:
             function.__code__ = code
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if self._failed:
+            if self._failed or process_time() > SECONDS:
                 break
         os.write(told, f"{self._failed}\n".encode())
         os._exit(0)
@@ -307,6 +327,12 @@ class Trial:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out the tests that only draw at random, where measuring and where trying."""
     items[:] = [item for item in items if not _draws(item)]
+
+
+def pytest_runtest_teardown() -> None:
+    """Let a mutant that is imported anew live where its seconds are used up."""
+    if _ANEW in os.environ and process_time() > SECONDS:
+        pytest.exit("no test failed in time", returncode=0)
 
 
 def _draws(item: pytest.Item) -> bool:
@@ -321,9 +347,8 @@ def changed_functions(mutant: Mutant) -> dict[FunctionType, CodeType]:
     name = ".".join(mutant.path.relative_to("python").with_suffix("").parts)
     file = str(sys.modules[name].__file__)
     there: dict[CodeType, list[FunctionType]] = {}
-    for one in gc.get_objects():
-        if isinstance(one, FunctionType) and one.__module__ == name:
-            there.setdefault(one.__code__, []).append(one)
+    for one in _functions().get(name, []):
+        there.setdefault(one.__code__, []).append(one)
     old, new = (compile(text, file, "exec") for text in (source, mutant.apply(source)))
     found: dict[FunctionType, CodeType] = {}
     pairs = [(old, new)]
@@ -343,6 +368,17 @@ def changed_functions(mutant: Mutant) -> dict[FunctionType, CodeType]:
     return found
 
 
+@cache
+def _functions() -> dict[str, list[FunctionType]]:
+    """Return all functions that are there, by their modules."""
+    found: dict[str, list[FunctionType]] = {}
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType):
+            found.setdefault(one.__module__, []).append(one)
+    gc.freeze()  # or each process that is split off would copy what it only looks through
+    return found
+
+
 def _codes(code: CodeType) -> list[CodeType]:
     return [one for one in code.co_consts if isinstance(one, CodeType)]
 
@@ -356,14 +392,15 @@ def _plain(code: CodeType, *, is_bare: bool = False) -> CodeType:
     return code.replace(co_firstlineno=1, co_linetable=b"", co_consts=constants)
 
 
-def _failing_anew(mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
+def _failing_anew(mutant: Mutant, files: Sequence[str], left_out: Sequence[str]) -> str | None:
     """Return the first test that fails where the module is imported anew; None without an end."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         text = mutant.apply(Source(mutant.path).text)
         file.write(f"{mutant.path.as_posix()}\n{text}")
         file.flush()
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutants"]
-        command += ["-p", "no:cacheprovider", *(item.nodeid for item in items)]
+        command += ["-p", "no:cacheprovider", "-p", "no:randomly", *files]
+        command += [f"--deselect={name}" for name in left_out]
         environment = {**os.environ, _ANEW: file.name, "PYTHONPATH": _path()}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -381,7 +418,7 @@ def _path() -> str:
 
 def _limit() -> None:
     """Let this process end where a mutant knows no end."""
-    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST))
+    resource.setrlimit(resource.RLIMIT_CPU, (ENDLESS, ENDLESS))
     resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
 
 
@@ -413,7 +450,8 @@ def main() -> int:
     trial = Trial(drawn, reach)
     os.chdir(ROOT)
     plugins = [sys.modules[__name__], trial]
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:randomly", *reach.files()], plugins)
+    usual = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    pytest.main([*usual, *reach.every_file()], plugins)
     print("| place | change | end |\n|---|---|---|")
     for mutant, end in trial.ends.items():
         place_of = f"{mutant.path.relative_to(PACKAGE)}:{mutant.line}"
