@@ -326,7 +326,7 @@ class Builder:
             self.patcher.apply(patch, work)
         for entry in kustomization.entries:
             self._set_image(entry, work, work.specs)
-        self._replace(lookup(root, "replacements"), kustomization.path, work)
+        self._replace(lookup(root, "replacements"), kustomization.path, kustomization, work)
         for listed in kustomization.transformers:
             for item, unknown in self._configured(kustomization, listed, work):
                 self._transform_by(item, unknown, kustomization, work)
@@ -400,15 +400,16 @@ class Builder:
         hint = f"write newName and newTag both in the Flux Kustomization's entry, {ACCEPT}"
         return made.doubted(Unknown(of.path, of.scalar.line, title, entry.doubt, hint))
 
-    def _replace(self, replacements: yaml.Node | None, path: str, work: Work) -> None:
-        """Apply replacements, written in place or in files."""
+    def _replace(
+        self, replacements: yaml.Node | None, path: str, by: Kustomization, work: Work
+    ) -> None:
+        """Apply replacements that stand in a file, in place or in files of their own."""
         for item in items_of(replacements):
             written = text_of(lookup(item, "path"))
             node: yaml.Node | None = item
             where = path
             if written is not None:
-                folder = path.rpartition("/")[0]
-                file = self.parsed(inside(folder, written) or "")
+                file = self.parsed(inside(by.folder, written) or "")
                 node = root_of(file)
                 where = file.path if file is not None else path
                 work.paths.append(where)
@@ -457,14 +458,14 @@ class Builder:
         if kind == "ImageTagTransformer":
             self._image_transformer(item, specs, doubt, work)
         elif kind in _PATCHING:
-            for patch in patches_of(node, path):
+            for patch in patches_of(node, path, by.folder):
                 self.patcher.apply(patch, work)
         elif kind in _NAMING:
             self._rename_by(node, kind, work)
         elif kind in _MARKING:
             self._set_metadata(_MARKING[kind], lookup(node, _MARKING[kind]), work)
         elif kind == "ReplacementTransformer":
-            self._replace(lookup(node, "replacements"), path, work)
+            self._replace(lookup(node, "replacements"), path, by, work)
         elif TRANSFORMERS.get(kind) is not Touch.NEVER:
             work.doubt(doubt)
 

@@ -289,13 +289,16 @@ def _nothing(like: yaml.Node) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
 
 
-def patches_of(node: yaml.Node, by: str) -> list[Patch]:
-    """Return the patches that a transformer holds, which stands in a file."""
+def patches_of(node: yaml.Node, by: str, folder: str) -> list[Patch]:
+    """Return the patches that a transformer holds, which stands in a file; paths are of a folder.
+
+    That is the folder of the kustomization that names it, wherever the file stands.
+    """
     kind = text_of(lookup(node, "kind"))
     if kind != "PatchStrategicMergeTransformer":
-        return [read_patch(by, node, "patch" if kind == "PatchTransformer" else "jsonOp")]
+        return [read_patch(by, node, "patch" if kind == "PatchTransformer" else "jsonOp", folder)]
     inline = lookup(node, "patches")
-    found = list(read_patches(by, lookup(node, "paths")))
+    found = list(read_patches(by, lookup(node, "paths"), folder))
     if isinstance(inline, yaml.ScalarNode):
         line = node.start_mark.line + 1
         found.append(Patch(by, line, text=str(inline.value), inline=inline))

@@ -461,16 +461,19 @@ def inside(folder: str, text: str) -> str | None:
     return "" if path == "." else path
 
 
-def read_patches(by: str, patches: yaml.Node | None) -> Iterator[Patch]:
-    """Yield the patches of a list in a file: of paths, inline texts, or both with targets."""
-    folder = posixpath.dirname(by)
+def read_patches(by: str, patches: yaml.Node | None, folder: str | None = None) -> Iterator[Patch]:
+    """Yield the patches of a list in a file: of paths, inline texts, or both with targets.
+
+    Paths are from that file's folder, unless another is given.
+    """
+    folder = posixpath.dirname(by) if folder is None else folder
     for item in items_of(patches):
         if isinstance(item, yaml.ScalarNode):  # patchesStrategicMerge: a path or an inline patch
             line, written = line_of(item), str(item.value)
             path = None if _is_inline(written) else inside(folder, written)
             yield Patch(by, line, path) if path else Patch(by, line, text=written, inline=item)
         else:
-            yield read_patch(by, item, "patch")
+            yield read_patch(by, item, "patch", folder)
 
 
 def _is_inline(text: str) -> bool:
@@ -478,13 +481,12 @@ def _is_inline(text: str) -> bool:
     return "\n" in text or text.lstrip().startswith("{")
 
 
-def read_patch(by: str, item: yaml.Node, key: str) -> Patch:
+def read_patch(by: str, item: yaml.Node, key: str, folder: str) -> Patch:
     """Return a patch that has a `path`, or its text under a key, beside its target."""
     target, options = lookup(item, "target"), lookup(item, "options")
     path, inline = text_of(lookup(item, "path")), lookup(item, key)
     if path:
-        where = inside(posixpath.dirname(by), path)
-        return Patch(by, line_of(item), where, "", target, options)
+        return Patch(by, line_of(item), inside(folder, path), "", target, options)
     if isinstance(inline, yaml.ScalarNode):
         line = line_of(inline)
         return Patch(by, line, None, str(inline.value), target, options, inline)

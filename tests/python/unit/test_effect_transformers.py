@@ -26,6 +26,10 @@ MERGE = (
 )
 BARE = "spec: {template: {spec: {containers: [{name: server, image: acme/cart:9}]}}}"
 NAMED = f"{{kind: Any, metadata: {{name: any}}, {BARE}}}"
+REPLACE = (
+    "{source: {kind: Deployment, name: cart, fieldPath: metadata.name}, targets: [{select: {kind: "
+    "Deployment}, fieldPaths: [spec.template.spec.containers.0.image]}]}"
+)
 SIX = "{name: acme/cart, newTag: '6'}"
 VARS = "vars: [{name: TAG, objref: {kind: Service, name: a, apiVersion: v1}}]"
 
@@ -75,15 +79,26 @@ def test_of_metadata_that_is_no_mapping_kustomize_builds_nothing(top: str) -> No
         ("LabelTransformer", "labels: {a: b}", "acme/cart:1"),
         ("AnnotationsTransformer", "annotations: {a: b}", "acme/cart:1"),
         ("ReplicaCountTransformer", "replica: {name: cart, count: 2}", "acme/cart:1"),
+        ("ReplacementTransformer", f"replacements: [{REPLACE}]", "cart"),
+        ("ReplacementTransformer", "replacements: [{path: r.yaml}]", "cart"),
     ],
 )  # fmt: skip
 def test_a_transformer_that_kustomize_has_built_in_is_followed(
     kind: str, body: str, image: str
 ) -> None:
     text = f"{BUILTIN.format(kind=kind)}{body}\n"
-    several = f"kind: List\nitems:\n- {MERGE}\n"
-    found = overlaid("transformers: [t.yaml]", t=text, p=MERGE, list=several)
-    assert found == ([image], [])
+    paths = {"p": MERGE, "list": f"kind: List\nitems:\n- {MERGE}\n", "r": REPLACE}
+    # Wherever it stands, kustomize takes its paths from the kustomization that names it.
+    others = {f"sub/{name}": "kind: Another\n" for name in paths}
+    below = {"sub/t": text, "sub/kustomization": "resources: [t.yaml]\n"}
+    inline = "".join(f"\n  {line}" for line in text.splitlines())
+    for top, files in (
+        ("transformers: [t.yaml]", {"t": text}),
+        (f"transformers:\n- |{inline}", {}),
+        ("transformers: [sub/t.yaml]", below),
+        ("transformers: [sub]", below),
+    ):
+        assert overlaid(top, **files, **paths, **others) == ([image], []), top
 
 
 @pytest.mark.parametrize(
