@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
-SECONDS = 20  # of computing for the tests of a mutant; what outlasts them has lived
+SECONDS = 6  # of computing for the tests of a mutant; what outlasts them has lived
 ENDLESS, MOST = 2 * SECONDS, 2 << 30  # of computing, and memory: some mutants know no end
 UNIT = Path("tests/python/unit")
 _ANEW = "GITOPS_MUTANT"  # names a file whose first line is a module's path, and the rest its text
@@ -64,10 +64,12 @@ class Mutant:
         """Return the file's text with the change."""
         return source[: self.begin] + self.new + source[self.end :]
 
-    def told(self, source: str) -> str:
-        """Return the change in one line."""
+    def row(self) -> str:
+        """Return where it is and the change, as the beginning of a table's row."""
+        source = (ROOT / self.path).read_text(encoding="utf-8")
         old = " ".join(source[self.begin : self.end].split())
-        return f"`{old[:60]}` → `{self.new[:60]}`"
+        place = f"{self.path.relative_to(PACKAGE)}:{self.line}"
+        return f"| {place} | `{old[:60]}` → `{self.new[:60]}` |"
 
 
 class Source:
@@ -262,7 +264,7 @@ class Trial:
         for mutant in self._mutants:
             self.ends[mutant] = end = self._end_of(mutant, session.items)
             with capture.global_and_fixture_disabled():
-                print(f"{mutant.path}:{mutant.line}: {end}", file=sys.stderr, flush=True)
+                print(f"{mutant.row()} {end} |", file=sys.stderr, flush=True)
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -454,8 +456,7 @@ def main() -> int:
     pytest.main([*usual, *reach.every_file()], plugins)
     print("| place | change | end |\n|---|---|---|")
     for mutant, end in trial.ends.items():
-        place_of = f"{mutant.path.relative_to(PACKAGE)}:{mutant.line}"
-        print(f"| {place_of} | {mutant.told(Source(mutant.path).text)} | {end} |")
+        print(f"{mutant.row()} {end} |")
     lived = sum(not end.startswith("killed") for end in trial.ends.values())
     print(f"\nseed {options.seed}: {len(trial.ends)} mutants, {lived} lived")
     return 0
