@@ -336,7 +336,7 @@ class _Chart:
             values=values,
             chart=tuple(paths),
             of_chart=tuple(doubts),
-            unread=tuple(unread),
+            unread=tuple(((), one) for one in unread),
             unknowns=tuple(missing),
             paths=tuple(paths),
         )

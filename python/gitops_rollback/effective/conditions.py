@@ -7,21 +7,24 @@ doubt.
 
 from __future__ import annotations
 
-import math
-import operator
 import re
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-import yaml
-
-from gitops_rollback.effective.tree import entries, is_null
-from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.document import items_of, truth_of
+from gitops_rollback.effective.expressions import (
+    TOKEN,
+    UNKNOWN,
+    FailsError,
+    NotFollowedError,
+    Scope,
+)
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    import yaml
 
 T = TypeVar("T")
 
@@ -31,24 +34,14 @@ _BLOCK = regex(rf"{_WORDS}(?P<rest>(?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{{}}\"`])
 _NAME = regex(r"\s*[\"`]([^\"`]+)[\"`]")
 _ELSE = regex(r"\s*(?:if|with)\b(?P<rest>.*)", re.DOTALL)
 _SET = regex(r"\s*\$\w+\s*(?:,\s*\$\w+\s*)?:?=")
-_TOKEN = regex(r"\)(?:\.[\w-]+)*|[(|]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[^\s()|\"`]+")
-_PATH = regex(r"\$?\.Values((?:\.[\w-]+)*)")
-_FIELD = regex(r"(?:\$\w*)?(?:\.[\w-]+)+")
+_FIELD = regex(r"(?:\$\w*)?(?:\??\.[\w-]+)+")
+_ACTION = regex(r"\{\{-?[ \t]*([^{}]*?)-?\}\}")
+_DOT = regex(r"(?<![\w$?.)\"])\.(?=[\w\s]|$)")
 # Conditions on these tell how an image is written, and both ways are looked at.
 _OF_IMAGES = frozenset((*NAME_KEYS, *TAG_KEYS, "registry", "digest", "global", "imageRegistry"))
 _PLAIN_WORDS = frozenset({"and", "or", "not", "empty", "(", ")"})
 _IMAGES = regex(r"image|\b(?:include|template)\b", re.IGNORECASE)
 _DEEPEST = 100  # blocks within each other
-_ZERO = regex(r"[-+]?0*\.?0*")
-_WHOLE = regex(r"[-+]?(?:0|[1-9]\d{0,14})")
-
-
-class _NotKnownError(Exception):
-    """Raised for a condition that is not followed."""
-
-
-class _FailsError(_NotKnownError):
-    """Raised for one on which Helm fails."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +66,8 @@ class Parts:
 
     `top` is what stands in no definition, `defined` the texts of these by their names, `owners` the
     definition that a line stands in; `doubts` are the conditions of lines that are not followed.
+    `unsure` are the lines that may not be made, or where the dot is not all that a chart gets, and
+    `partial` the definitions with such; `sure` are the expressions that are surely evaluated.
     """
 
     text: str
@@ -80,6 +75,9 @@ class Parts:
     defined: dict[str, str] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     doubts: dict[int, Guards] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
+    partial: set[str] = field(default_factory=set)
+    sure: list[tuple[int, str]] = field(default_factory=list)
 
 
 class State(Enum):
@@ -96,6 +94,7 @@ class _Frame:
 
     def __init__(self, state: State, *, title: str = "", name: str = "") -> None:
         self.title, self.name = title, name
+        self.moves_dot = title.startswith(("with ", "range "))
         self.state = self._taken = state
         self.branch = 0
         self.branches = {0} if state is not State.NOT_MADE else set()
@@ -155,9 +154,11 @@ def parts_of(text: str, values: yaml.Node | None) -> Parts:
             out.append("\n" * found[0].count("\n") if not word else "")
             if len(frames) > _DEEPEST:
                 return _in_doubt(text, "blocks that are too deep")
+            if found["word"] in ("if", "with", "range") and not owner:
+                _note_sure(made, frames, line, found["rest"].strip("- \t\n"))
             _step(frames, found, values)
             line += found[0].count("\n")
-    return Parts("".join(out), "".join(top), made.defined, made.owners, made.doubts)
+    return replace(made, text="".join(out), top="".join(top))
 
 
 def covered(uses: Sequence[tuple[Guards, frozenset[T]]]) -> frozenset[T]:
@@ -175,21 +176,37 @@ def covered(uses: Sequence[tuple[Guards, frozenset[T]]]) -> frozenset[T]:
 
 def _in_doubt(text: str, why: str) -> Parts:
     guards = (Guard(_Frame(State.DOUBT), 0, why),)
-    return Parts(text, text, doubts=dict.fromkeys(range(1, text.count("\n") + 2), guards))
+    lines = range(1, text.count("\n") + 2)
+    return Parts(text, text, doubts=dict.fromkeys(lines, guards), unsure=set(lines))
 
 
 def _note(made: Parts, frames: list[_Frame], first: int, piece: str, owner: str) -> None:
     """Note of some lines in which definition they stand, and under what that is not followed."""
     doubtful = [one for one in frames if one.state is State.DOUBT]
     guards = tuple(Guard(one, one.branch, one.title) for one in doubtful)
+    unsure = any(one.state is not State.MADE or one.moves_dot for one in frames)
     for number in range(first, first + piece.count("\n") + 1):
         if owner:
             made.owners[number] = owner
         if guards:
             made.doubts.setdefault(number, guards)
+        if unsure:
+            made.unsure.add(number)
+    if unsure and owner:
+        made.partial.add(owner)
+    if not owner:
+        for found in _ACTION.finditer(piece):
+            _note_sure(made, frames, first + piece.count("\n", 0, found.start()), found[1])
     if _IMAGES.search(piece):
         for one in doubtful:
             one.of_images.add(one.branch)
+
+
+def _note_sure(made: Parts, frames: list[_Frame], line: int, expression: str) -> None:
+    """Note an expression that is evaluated if all that it stands in is made."""
+    if all(one.state is State.MADE for one in frames):
+        is_moved = any(one.moves_dot for one in frames)
+        made.sure.append((line, _DOT.sub("$_.", expression) if is_moved else expression))
 
 
 def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) -> None:
@@ -202,6 +219,7 @@ def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) 
         if frames:
             state, why = _state(again["rest"], values) if again is not None else (State.MADE, "")
             frames[-1].turn(state, f"else {rest}{why}")
+            frames[-1].moves_dot |= rest.startswith("with")
     elif word == "block":  # which is made where it stands
         frames.append(_Frame(State.MADE))
     elif word == "define":
@@ -216,174 +234,22 @@ def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) 
 
 def _state(condition: str, values: yaml.Node | None) -> tuple[State, str]:
     """Return whether a condition holds, and why Helm fails on it."""
-    text = _SET.sub("", condition.strip(), count=1)
+    value = UNKNOWN
     try:
-        state = _judged(text, values) if values is not None else None
-    except _FailsError as error:
+        value = Scope(values).value_of(condition) if values is not None else UNKNOWN
+    except FailsError as error:
         return State.DOUBT, f": {error}"
-    except _NotKnownError:
-        state = None
-    if state is not None:
-        return (State.MADE if state else State.NOT_MADE), ""
-    return (State.EITHER if values is None or _is_of_image(text) else State.DOUBT), ""
+    except NotFollowedError:
+        pass
+    if value is not UNKNOWN:
+        return (State.MADE if value else State.NOT_MADE), ""
+    return (State.EITHER if values is None or _is_of_image(condition) else State.DOUBT), ""
 
 
 def _is_of_image(text: str) -> bool:
     """Tell whether a condition asks for nothing but parts of an image."""
-    tokens = _TOKEN.findall(text)
+    tokens = TOKEN.findall(_SET.sub("", text, count=1))
     fields = [one for one in tokens if _FIELD.fullmatch(one)]
     keys = (one.rpartition(".")[2] for one in fields)
     is_plain = all(one in _PLAIN_WORDS or one in fields for one in tokens)
     return bool(fields) and is_plain and all(key in _OF_IMAGES for key in keys)
-
-
-def _judged(condition: str, values: yaml.Node | None) -> bool | None:
-    """Tell whether a condition holds for some values; None where that is not followed."""
-    tokens = _TOKEN.findall(condition)[::-1]
-    value = _pipeline(tokens, values)
-    return bool(value) if not tokens else None
-
-
-def _pipeline(tokens: list[str], values: yaml.Node | None) -> object:
-    value = _command(tokens, values, [])
-    while tokens[-1:] == ["|"]:
-        tokens.pop()
-        value = _command(tokens, values, [value])
-    return value
-
-
-def _command(tokens: list[str], values: yaml.Node | None, piped: list[object]) -> object:
-    """Read a function with what it is given, or one value."""
-    name = tokens[-1] if tokens else ""
-    function = _FUNCTIONS.get(name)
-    if function is None:
-        if piped:
-            raise _NotKnownError
-        return _operand(tokens, values)
-    tokens.pop()
-    given: list[object] = []
-    while tokens and tokens[-1][0] not in ")|":
-        if given and name in ("and", "or") and bool(given[-1]) is (name == "or"):
-            _skip(tokens)  # as Go does: what comes behind is not looked at
-        else:
-            given.append(_operand(tokens, values))
-    try:
-        return function(*given, *piped)
-    except (TypeError, IndexError) as error:
-        raise _NotKnownError from error
-
-
-def _skip(tokens: list[str]) -> None:
-    """Leave out one operand."""
-    depth = 0
-    while tokens:
-        first = tokens.pop()[0]
-        depth += (first == "(") - (first == ")")
-        if depth <= 0:
-            return
-    raise _NotKnownError
-
-
-def _operand(tokens: list[str], values: yaml.Node | None) -> object:
-    if not tokens:
-        raise _NotKnownError
-    token = tokens.pop()
-    path = _PATH.fullmatch(token)
-    if path is not None:
-        return _value(values, path[1].split(".")[1:], ".Values")
-    if token == "(":  # noqa: S105 - no password
-        value = _pipeline(tokens, values)
-        if not tokens or tokens[-1][0] != ")":
-            raise _NotKnownError
-        return _below(value, tokens.pop().split(".")[1:])
-    if token[0] in '"`' and "\\" not in token:
-        return token[1:-1]
-    if token in ("true", "false"):
-        return token == "true"  # noqa: S105 - no password
-    if _WHOLE.fullmatch(token):
-        return int(token)
-    raise _NotKnownError
-
-
-def _below(value: object, keys: list[str]) -> object:
-    """Return what stands below some keys of a value in brackets: of nothing it is nothing."""
-    if not keys or value is None:
-        return value
-    if not isinstance(value, dict):
-        raise _NotKnownError
-    return _value(value.get(keys[0]), keys[1:], f"(...).{keys[0]}")
-
-
-def _value(node: yaml.Node | None, keys: list[str], name: str) -> object:
-    """Return what stands below some keys; Helm fails on those of an object that is not there."""
-    for key in keys:
-        if node is None or is_null(node):
-            why = f"there is no {name}, and so Helm fails on {name}.{key}"
-            raise _FailsError(why)
-        if not isinstance(node, yaml.MappingNode):
-            raise _NotKnownError
-        node, name = entries(node).get(key), f"{name}.{key}"
-    if node is None or is_null(node):
-        return None
-    if not isinstance(node, yaml.ScalarNode):
-        return entries(node) or items_of(node)
-    truth = truth_of(node)
-    if truth is not None:
-        return truth
-    kind, text = node.tag.rpartition(":")[2], str(node.value)
-    if kind in ("int", "float"):  # to a template each is a float
-        if _WHOLE.fullmatch(text):
-            return float(text)
-        return 0.0 if _ZERO.fullmatch(text) else math.nan  # which one it is, is not compared
-    return text
-
-
-def _whole(value: object) -> int:
-    """Return the whole number that `int` makes."""
-    if value is None or (isinstance(value, float) and value.is_integer()):
-        return int(value or 0)
-    raise _NotKnownError
-
-
-def _compared(is_it: Callable[[int, int], bool]) -> Callable[..., bool]:
-    """Return the comparison of two whole numbers; Go compares none with a float."""
-
-    def compare(one: object, other: object) -> bool:
-        if type(one) is not int or type(other) is not int:
-            raise _NotKnownError
-        return is_it(one, other)
-
-    return compare
-
-
-def _equal(one: object, *others: object) -> bool:
-    if [one, *others].count(None) == 1:  # nothing is no text
-        others = tuple(other for other in others if other is not None and one is not None)
-        return bool(others) and _equal(one, *others)
-    if any(type(one) is not type(other) or type(one) not in (str, bool, int) for other in others):
-        raise _NotKnownError
-    return one in others
-
-
-def _has_key(value: object, key: object) -> bool:
-    if not isinstance(value, dict) or (key in value and is_null(value[key])):
-        raise _NotKnownError
-    return key in value
-
-
-_FUNCTIONS: dict[str, Callable[..., object]] = {
-    "and": lambda *given: next((one for one in given if not one), given[-1]),
-    "or": lambda *given: next((one for one in given if one), given[-1]),
-    "not": lambda value: not value,
-    "empty": lambda value: not value,
-    "eq": _equal,
-    "ne": lambda one, other: not _equal(one, other),
-    "gt": _compared(operator.gt),
-    "ge": _compared(operator.ge),
-    "lt": _compared(operator.lt),
-    "le": _compared(operator.le),
-    "int": _whole,
-    "default": lambda other, value: value or other,
-    "coalesce": lambda *given: next((one for one in given if one), None),
-    "hasKey": _has_key,
-}

@@ -22,6 +22,7 @@ from gitops_rollback.effective.tree import (
     find,
     is_null,
     mapping,
+    opaque_node,
     with_path,
 )
 from gitops_rollback.errors import ManifestError
@@ -36,7 +37,7 @@ from gitops_rollback.manifest.document import (
     walk,
 )
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
-from gitops_rollback.manifest.helm import CHART_FILE
+from gitops_rollback.manifest.helm import CHART_FILE, is_of_image
 from gitops_rollback.manifest.kustomize import read_patches
 from gitops_rollback.manifest.objects import folder_of
 from gitops_rollback.manifest.scalars import block_of
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     Taken = Callable[[str], Iterable[tuple[str, str]]]
 
 _PLAIN_TARGET = regex(r"[\w-]+(?:\.[\w-]+)*")
+_KEYS = regex(rf"{_PLAIN_TARGET.pattern}(?=[.\[]|$)")
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
 
@@ -68,15 +70,15 @@ class Layers:
     """The values of a release: `values` is what the chart gets, None where nothing is known.
 
     `chart` are the files of the chart in this repository that gave values, `of_chart` why what they
-    say may have no effect; `unread` is what may set any value that the release itself does not, and
-    `over` what may set one below some keys, whatever the release says; `folder` is the chart's in
+    say may have no effect; `unread` is what may set values below some keys that the release itself
+    does not, and `over` what may set them whatever the release says; `folder` is the chart's in
     this repository, None for one that is elsewhere.
     """
 
     values: yaml.Node | None
     chart: tuple[str, ...] = ()
     of_chart: tuple[Unknown, ...] = ()
-    unread: tuple[Unknown, ...] = ()
+    unread: tuple[tuple[tuple[str, ...], Unknown], ...] = ()
     over: tuple[tuple[tuple[str, ...], Unknown], ...] = ()
     unknowns: tuple[Unknown, ...] = ()
     paths: tuple[str, ...] = ()
@@ -117,8 +119,8 @@ def layers_of(
         (source, _layer(source, resource, among, parsed, embedded, taken))
         for source in read_sources(find(spec, "valuesFrom"))
     ]
-    given, over = _laid(layers, lookup(spec, "values"), resource.path)
-    unread = [one for _source, one in layers if isinstance(one, Unknown)]
+    given, over = _laid(layers, lookup(spec, "values"), resource)
+    unread = [(_steps(one), layer) for one, layer in layers if isinstance(layer, Unknown)]
     return Layers(
         values=merged(values, given) if given is not None else values,
         chart=tuple(paths),
@@ -187,7 +189,9 @@ def of_taken(
 
 
 def _laid(
-    layers: Iterable[tuple[Source, yaml.Node | Unknown | None]], own: yaml.Node | None, path: str
+    layers: Iterable[tuple[Source, yaml.Node | Unknown | None]],
+    own: yaml.Node | None,
+    resource: Resource,
 ) -> tuple[yaml.Node | None, list[tuple[tuple[str, ...], Unknown]]]:
     """Return what Flux makes of the layers of a release and its own values, for Helm to take.
 
@@ -198,19 +202,33 @@ def _laid(
     found: yaml.Node | None = None
     over = []
     for source, layer in layers:
-        steps = tuple(source.target.split(".")) if source.target else ()
+        steps = _steps(source)
         is_over = bool(steps) and _brings(own, found, steps)
         if isinstance(layer, Unknown):
-            over += [(steps, layer)] if is_over else []
-        elif steps and layer is not None:
+            hint = f"take it out there, {ACCEPT}"
+            over += [(steps, replace(layer, hint=hint))] if is_over else []
+            layer = opaque_node(resource.node) if is_no_image(steps) else None  # noqa: PLW2901
+        if steps and layer is not None:
             try:
                 found = with_path(_over(found, own), steps, layer)
                 own = with_path(own, steps, layer) if is_over else own
             except TreeError as error:
-                over.append((steps, Unknown(path, source.line, "targetPath", str(error), LOOK)))
+                doubt = Unknown(resource.path, source.line, "targetPath", str(error), LOOK)
+                over.append((steps, doubt))
         else:
             found = _over(found, layer)
     return _over(found, own), over
+
+
+def _steps(source: Source) -> tuple[str, ...]:
+    """Return the keys below which a source puts its value, as far as they are plain."""
+    plain = _KEYS.match(source.target)
+    return tuple(plain[0].split(".")) if plain is not None else ()
+
+
+def is_no_image(steps: tuple[str, ...]) -> bool:
+    """Tell whether what stands at a place of the values is surely no part of an image."""
+    return bool(steps) and not any(map(is_of_image, steps))
 
 
 def _over(under: yaml.Node | None, over: yaml.Node | None) -> yaml.Node | None:
@@ -330,7 +348,8 @@ def _layer(
     The file that it stands in is put into `taken`.
     """
     name = f"valuesFrom {source.kind} {source.name}"
-    doubt = Unknown(resource.path, source.line, name, "it is not read", LOOK)
+    hint = f"set the image in `values` of the release, which count, {ACCEPT}"
+    doubt = Unknown(resource.path, source.line, name, "it is not read", hint)
     namespace = resource.identity.namespace
     for one in among:
         identity = one.first

@@ -13,7 +13,7 @@ import yaml
 
 from gitops_rollback.effective.argo import application_layers
 from gitops_rollback.effective.build import is_local
-from gitops_rollback.effective.helm import is_release, layers_of
+from gitops_rollback.effective.helm import is_no_image, is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Sources
@@ -356,28 +356,31 @@ class Lander:
     ) -> Landing:
         decider, over = self._decider(resource, field, layers.embedded)
         is_own = decider.path in (resource.path, *resource.by)  # its version, if nothing else
-        whole = None if layers.unread else layers.values  # of all that the chart gets
+        is_whole = all(is_no_image(steps) for steps, _doubt in layers.unread)
+        whole = layers.values if is_whole else None  # of all that the chart gets
+        unread = [one for steps, one in layers.unread if _may_set(steps, field)]
         doubt, said = self._of_templates(layers.folder, field, whole)
         of_chart = layers.of_chart if decider.path in layers.chart else ()
-        unread = (f"{one.text}; a digest or registry in it counts" for one in layers.unread)
+        more = (f"{one.text}; a digest or registry in it counts" for one in unread)
         use = replace(
             field,
             path=resource.path,
             labels=item.names | self._first_names(resource),
             namespace=item.namespace or "",
         )
+        written = "" if layers.folder is None else self.templates.name(layers.folder, field, whole)
         return Landing(
             use,
             decider,
-            field.name_text,
+            field.name_text or written,
             field.version,
             over,
             unknowns=(
                 *(*resource.unknowns, *layers.unknowns, *doubt, *of_chart),
                 *(one for steps, one in layers.over if _may_set(steps, field)),
-                *(() if is_own else layers.unread),
+                *(() if is_own else unread),
             ),
-            warnings=(*said, *(unread if is_own else ())),
+            warnings=(*said, *(more if is_own else ())),
             paths=(resource.path, *resource.by, *layers.paths),
             charts=layers.chart,
             folder=layers.folder,

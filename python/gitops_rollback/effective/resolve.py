@@ -138,7 +138,7 @@ class _Resolver:
                 doubtful.append(root.recipe)
             charts.update(self._land(root))
         for values in self._values(charts):
-            image = self._with_labels(begin(values))
+            image = self._with_labels(self._named(begin(values)))
             image = image.doubted(
                 *self._roots.reached(posixpath.dirname(values.path)),
                 *overridden(values, self._stacks),
@@ -316,6 +316,12 @@ class _Resolver:
             if why:
                 return replace(image, decider=replace(image.decider, tag_only=why))
         return image
+
+    def _named(self, image: Landing) -> Landing:
+        """Return an image of values that no release here takes, with the name its chart gives."""
+        read = self._lander.templates.name
+        names = {name for one in self._charts_of(image) if (name := read(one, image.use))}
+        return replace(image, name=min(names)) if len(names) == 1 else image
 
     def _unread_in(self, image: Landing) -> Iterator[Unknown]:
         """Yield why the chart that an image's values are of may not make it."""

@@ -6,12 +6,15 @@ in lines, and values in actions, by the words in which charts write them.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.conditions import covered, parts_of
+from gitops_rollback.effective.expressions import FailsError, NotFollowedError, Scope
+from gitops_rollback.effective.tree import find, mapping, opaque_node, with_path
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST
@@ -28,22 +31,23 @@ ANY_NAME = "?"  # of an image: it is not known
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
 
 DOCKER = ("docker.io", "index.docker.io", "registry-1.docker.io")
-_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
+_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):(?=\s|$)")
 _LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 _COMMENT = regex(r"\{\{-?\s*/\*")
+_COMMENT_END = regex(r"\*/\s*-?(?:\}\})?")
 _YAML_COMMENT = regex(r"^[ \t]*#[^\n]*$", re.MULTILINE)
 # `index .Values "a-b" "c"` and `(.Values.a).b` are other words for `.Values.a-b.c`; so are those
 # below a variable that is set once.
-_VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\.[\w-]+)*)"
+_VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\??\.[\w-]+)*)"
 _ONE = regex(_VALUE)
 _INDEXED = regex(rf'\bindex\s+{_VALUE}((?:\s+"[\w.-]*")+)')
 _IF = regex(r"\{\{-?\s*(?:else\s+)?if\b[^{}]*\}\}")
-_IN_BRACKETS = regex(rf"{_IF.pattern}|\(\s*{_VALUE}\s*\)(?=\.)")  # of which an `if` may be empty
+_IN_BRACKETS = regex(rf"\(\s*{_VALUE}\s*\)(?=\.)")
 _SET = regex(rf"\{{\{{-?\s*(\$\w+)\s*:=\s*{_VALUE}\s*-?\}}\}}")
 _ANY_SET = regex(r"(\$\w+)\s*(?:,\s*\$\w+\s*)?:?=")
-_VARIABLE = regex(r"\$\w+(?!\s*:?=)")
+_VARIABLE = regex(r"(\$\w+)(?!\w|\s*:?=)(\.(?=\w))?")
 _MOST_LEVELS = 3  # of brackets, `index` and variables within each other
-READ = regex(r"(\.Values\b(?:\.[\w-]+)*)")
+READ = regex(r"(\.Values\b(?:\??\.[\w-]+)*)")
 # Each item of a mapping, whose keys are then named nowhere.
 ITEMS = regex(
     rf"\b(?:range\s+(?:\$\w+\s*(?:,\s*\$\w+\s*)?:?=\s*)?{_VALUE}"
@@ -73,7 +77,7 @@ _KEEPS = frozenset(
 )
 # What changes values for all that comes after it.
 _MUTATES = frozenset({"set", "unset", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"})
-_NO_WORD = regex(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[$.][\w.-]*|\b\d[\w.]*")
+_NO_WORD = regex(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[$.][\w.?-]*|\b\d[\w.]*")
 _WORD = regex(r"[A-Za-z]\w*")
 _ASSIGNS = regex(r"\s*(?:with\s+)?\$\w+\s*:?=|\s*with\b")
 # What fails, or goes another way, where a digest stands behind the tag.
@@ -81,7 +85,7 @@ _COUNTS = regex(r"\b(?:semver\w*|int|int64|float64|atoi|toDecimal)\b")
 _FIXED = regex(r"(?<!include )(?<!template )(?<!default )(?<!required )[\"`]([^\"`]*)[\"`]")
 _AGAIN = regex(r"\{\{-?\s*(\$\w+)\s*=[^=]")
 _WHERE_NONE = regex(  # `{{ if not .tag }}{{ $version = .Chart.AppVersion }}`
-    r"\{\{-?\s*if\s+not\s+([$.\w]+)\s*-?\}\}\s*(?:\{\{-?\s*if\b[^{}]*\}\}\s*)?"
+    r"\{\{-?\s*if\s+not\s+([$.?\w]+)\s*-?\}\}\s*(?:\{\{-?\s*if\b[^{}]*\}\}\s*)?"
     r"\{\{-?[ \t]*(\$\w+\s*=[^{}]*)\}\}"
 )
 _WRITTEN_OUT = regex(r"[ \t-]*image:[ \t]*[\"']?([\w./-]+[:@][\w.:@-]+)[\"']?[ \t]*(?:#.*)?")
@@ -89,11 +93,12 @@ _NAMED = regex(r"[:@]([\w./-]+)")  # backwards
 _JOINED = regex(r"[/:@]?(?:%[sv][/:@]?)*")
 _ANOTHER = "makes another text of it"
 _TEXT = regex(r"[\w./+-]*")
+_BLANK = regex(r"\s|\}\}")  # in what is no image: the rest of a block, of a line
 _FAR = 300  # characters beside an action that are looked at
 # One of several values is taken: what comes behind `default` stands where the first is empty.
 _EITHER = regex(r"\b(?:default|coalesce|or)\b")
 _OR_ELSE = regex(r"\bdefault\s+\([^()]*\)")
-_FALLBACK = regex(r"\bdefault\s+[$\w.]*\.Values\.[\w.-]+(?=\s+[($.])")
+_FALLBACK = regex(r"\bdefault\s+[$\w.]*\.Values\.[\w.?-]+(?=\s+[($.])")
 _NAMES = frozenset(NAME_KEYS)
 _VERSIONS = frozenset(TAG_KEYS)
 _ANYTHING: frozenset[Keys] = frozenset((f".{key}",) for key in (*NAME_KEYS, *TAG_KEYS, DIGEST))
@@ -140,15 +145,27 @@ class Texts:
     ) -> None:
         self.values = values
         self.below = below
-        parts = {path: parts_of(text, values) for path, text in by_path.items()}
+        all_values = _with_below(values, below)
+        parts = {path: parts_of(text, all_values) for path, text in by_path.items()}
         self.by_path = {path: one.text for path, one in parts.items()}
         self._owners = {path: one.owners for path, one in parts.items()}
         self._doubts = {path: one.doubts for path, one in parts.items()}
+        self._unsure = {path: one.unsure for path, one in parts.items()}
+        self._evaluated = [
+            (f"{path}:{line}", text)
+            for path, one in parts.items()
+            if not posixpath.basename(path).startswith("_")
+            for line, text in one.sure
+        ]
         self._tops = [one.top for one in parts.values()]
         self._defined: dict[str, str] = {}
+        partly: set[str] = set()
         for one in parts.values():
+            partly |= one.partial | (self._defined.keys() & one.defined.keys())
             for name, text in one.defined.items():  # of two of a name each may count
                 self._defined[name] = self._defined.get(name, "") + text
+        whole = {name: text for name, text in self._defined.items() if name not in partly}
+        self._scope = Scope(all_values, whole)
         self._known: dict[str, tuple[set[Keys], list[str]]] = {}
         self._sure: dict[tuple[str, bool], frozenset[Keys]] = {}
         self._steps = 0
@@ -263,6 +280,54 @@ class Texts:
             if (found := _WRITTEN_OUT.fullmatch(line.rstrip("\r")))
             if self._owners[path].get(number, "") in ("", *self._reached)
         }
+
+    @cached_property
+    def failing(self) -> tuple[str, str] | None:
+        """Where Helm surely fails on these templates, and why; None where that is not known."""
+        for place, text in self._evaluated if self.values is not None else ():
+            try:
+                self._scope.value_of(text)
+            except FailsError as error:
+                return place, str(error)
+            except NotFollowedError:
+                continue
+        return None
+
+    def exact(self, keys: Keys) -> list[tuple[str, str]]:
+        """Return the images that are made of a value, with their places, if all are followed."""
+        if self._is_mutated:
+            return []
+        wanted = {*(keys[:n] for n in range(len(keys) + 1)), (f".{keys[-1]}",)}
+        found = [(place, text) for place, text, used in self._images if not wanted.isdisjoint(used)]
+        known = [(place, text) for place, text in found if text is not None]
+        return known if len(known) == len(found) else []
+
+    @cached_property
+    def _images(self) -> list[tuple[str, str | None, frozenset[Keys]]]:
+        """The lines that make images: where, of which text if that is known, and of what."""
+        lines = [one for one in self._lines() if one.key.lower().endswith("image")]
+        made = [(line, self._rendered(line)) for line in lines]
+        return [
+            (line.place, text, self._used(line.text) | _any_of(line, text)) for line, text in made
+        ]
+
+    @cached_property
+    def _is_mutated(self) -> bool:
+        """Whether something may change values before they are read."""
+        actions = (action for text in self.made for action in _ACTION.findall(text))
+        return any(_words_of(one) & _MUTATES and ".Values" in one for one in actions)
+
+    def _rendered(self, line: Line) -> str | None:
+        path, _, number = line.place.rpartition(":")
+        if self.values is None or int(number) in self._unsure[path]:
+            return None
+        try:
+            text = self._scope.rendered(line.text.partition(":")[2]).strip()
+        except NotFollowedError:
+            return None
+        if text[:1] in ("'", '"') and text[-1] == text[0]:
+            text = text[1:-1]
+        return text if text and not _BLANK.search(text) else None
 
     @cached_property
     def changed(self) -> dict[Keys, list[Use]]:
@@ -464,6 +529,20 @@ class Texts:
                 yield from ((keys, Use(line.place, named=o)) for o in names if o[:-1] != keys[:-1])
 
 
+def _with_below(values: yaml.Node | None, below: Mapping[str, str]) -> yaml.Node | None:
+    """Return values with what Helm makes sure of: each chart that is taken has some."""
+    for key, folder in below.items():
+        if values is not None and find(values, key) is None:
+            some = mapping((), values) if folder else opaque_node(values)
+            values = with_path(values, (key,), some)
+    return values
+
+
+def _any_of(line: Line, text: str | None) -> frozenset[Keys]:
+    """Return what reads any value, where a line of no known text has a variable."""
+    return frozenset([()]) if text is None and "$" in line.text else frozenset()
+
+
 def _words(keys: Keys) -> Keys:
     """Return the keys that a template has to name: not those of the items of a list."""
     return tuple(key for key in keys if not key.isdecimal())
@@ -524,18 +603,22 @@ def _read_in(action: str) -> list[Keys]:
 def _values_in(pattern: re.Pattern[str], text: str) -> Iterator[Keys]:
     for found in pattern.finditer(text):
         value = found[found.lastindex or 0]
-        yield tuple(value.partition(".Values")[2].split("."))[1:]
+        yield tuple(value.partition(".Values")[2].replace("?", "").split("."))[1:]
 
 
 def plain(text: str) -> str:
-    """Return a template without comments, with every value written in one way: `.Values.a.b`."""
+    """Return a template without comments, with every value written in one way: `.Values.a.b`.
+
+    What stands below brackets or a variable, of which nothing is below nothing, has a question mark
+    before its dot.
+    """
     text = _without_comments(text)
     for _level in range(_MOST_LEVELS):
-        text = _IN_BRACKETS.sub(lambda found: found[1] or found[0], _INDEXED.sub(_dotted, text))
+        text = _IN_BRACKETS.sub(r"\1?", _INDEXED.sub(_dotted, text))
         times = Counter(_ANY_SET.findall(text))
         known = {name: value for name, value in _SET.findall(text) if times[name] == 1}
         if known:
-            text = _VARIABLE.sub(lambda found: known.get(found[0], found[0]), text)  # noqa: B023
+            text = _VARIABLE.sub(partial(_of_variable, known), text)
     return text
 
 
@@ -543,14 +626,19 @@ def _without_comments(text: str) -> str:
     """Return a template without its comments, and without what it makes comments of."""
     out, position = [], 0
     for found in _COMMENT.finditer(text):
-        end = text.find("*/", found.end())
-        if end < 0:
+        end = _COMMENT_END.search(text, found.end())
+        if end is None:
             break
         if found.start() >= position:
-            gone = text.count("\n", found.start(), end)
-            out += [text[position : found.start()], "\n" * gone]
-            position = end + 2
+            position_, position = position, end.end()
+            gone = text.count("\n", found.start(), position)
+            out += [text[position_ : found.start()], "\n" * gone]
     return _YAML_COMMENT.sub("", "".join((*out, text[position:])))
+
+
+def _of_variable(known: Mapping[str, str], found: re.Match[str]) -> str:
+    value = known.get(found[1])
+    return found[0] if value is None else value + ("?." if found[2] else "")
 
 
 def _dotted(found: re.Match[str]) -> str:

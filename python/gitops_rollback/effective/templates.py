@@ -26,12 +26,12 @@ from gitops_rollback.effective.template_texts import (
     Use,
     plain,
 )
-from gitops_rollback.effective.tree import find, with_path
-from gitops_rollback.image import find_image
+from gitops_rollback.effective.tree import find, mapping, with_path
+from gitops_rollback.image import find_image, may_be
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
-from gitops_rollback.manifest.helm import CHART_FILE, TAG_KEYS
-from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
+from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, TAG_KEYS
+from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG, split_version
 from gitops_rollback.manifest.patterns import go_glob
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _IGNORED = ".helmignore"
 _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
+_SEVERAL = "makes images of several names of it"
 
 
 def is_beside(path: str) -> bool:
@@ -76,6 +77,13 @@ class _Reader:
 
     def otherwise(self, image: ImageField) -> str:
         """Return why a template makes something else of the value; empty where none does."""
+        exact = self.chart.exact(self.keys)
+        if exact:
+            others = (
+                f"{place} {_otherwise(image, one)}" for place, one in exact if not _is(image, one)
+            )
+            is_several = len(self.names()) > 1 and image.problem == NO_NAME
+            return next(others, f"{exact[-1][0]} {_SEVERAL}" if is_several else "")
         above = [self.keys[:n] for n in range(len(self.keys) + 1)]
         names: dict[str, str] = {}
         for keys in (*above, (f".{self.keys[-1]}",)):
@@ -87,7 +95,15 @@ class _Reader:
                 names[name.rpartition("/")[2]] = use.place
         names.pop("", None)
         several = names.get(ANY_NAME, "") or (list(names.values())[-1] if len(names) > 1 else "")
-        return f"{several} makes images of several names of it" if several else ""
+        return f"{several} {_SEVERAL}" if several else ""
+
+    def names(self) -> set[str]:
+        """Return the names of the images that are made of the value, as far as they are known."""
+        exact = self.chart.exact(self.keys)
+        uses = self.chart.changed.get(self.keys, ())
+        return {split_version(text)[0] for _place, text in exact} or {
+            use.name or self._said(use.named) for use in uses if use.name or use.named
+        }
 
     def _said(self, keys: Keys) -> str:
         """Return what a value is set to; empty for none."""
@@ -100,7 +116,7 @@ class _Reader:
         if use.name or use.named:
             name, own = use.name or self._said(use.named), image.name_text
             is_own = name in ("", ANY_NAME) or own.endswith(f"/{name}") or name.endswith(own)
-            return "" if is_own else f"makes an image of {name} of it, too"
+            return "" if is_own else _another(name)
         return use.why
 
 
@@ -130,9 +146,9 @@ class Templates:
         if ignored is not None:
             return ignored
         for reader in self._readers(folder, _keys(image, image.parts[0]), values):
-            switched = self._switched(reader)
-            if switched is not None:
-                return switched
+            stopped = self._switched(reader) or self._failing(reader, image)
+            if stopped is not None:
+                return stopped
         for part in (one for one in image.parts if one.text):
             for reader in self._readers(folder, _keys(image, part), values):
                 why = reader.otherwise(image)
@@ -151,6 +167,29 @@ class Templates:
             if part.text and not is_default and not has_other:
                 return self._unread(folder, image, part, values)
         return self._written_out(folder, image, values)
+
+    def name(self, folder: str, image: ImageField, values: yaml.Node | None = None) -> str:
+        """Return the name that templates give to an image whose values have none; else empty."""
+        if image.problem != NO_NAME:
+            return ""
+        part = image.parts[-1]
+        found: set[str] = set()
+        for reader in self._readers(folder, _keys(image, part), values):
+            found |= reader.names()
+        is_one = len(found) == 1 and find_image(min(found)) is not None
+        return min(found) if is_one else ""
+
+    def _failing(self, reader: _Reader, image: ImageField) -> Unknown | None:
+        """Return that Helm surely fails on a chart, whatever the image is."""
+        found = reader.chart.failing
+        imports = (
+            lookup(one, "import-values") for _p, one in declared_of(reader.folder, self.parsed)
+        )
+        if found is None or any(one is not None for one in imports):
+            return None
+        place, why = found
+        hint = f"set it in the values, or mend the template, {ACCEPT}"
+        return Unknown(image.path, image.scalar.line, place, why, hint)
 
     def _written_out(
         self, folder: str, image: ImageField, values: yaml.Node | None
@@ -252,11 +291,9 @@ class Templates:
         if above is None:
             return None
         own = root_of(self.parsed(posixpath.join(folder, _FILES[1])))
-        values = merged(own, given) if given is not None else own
-        everywhere = find(above, GLOBAL)
-        if everywhere is not None:
-            values = merged(values, with_path(None, (GLOBAL,), everywhere))
-        return values
+        values = merged(own, given) if given is not None else own or mapping((), above)
+        everywhere = find(above, GLOBAL) or mapping((), above)  # it always has some
+        return merged(values, with_path(None, (GLOBAL,), everywhere))
 
     def _is_unread(self, folder: str, keys: Keys, values: yaml.Node | None) -> bool:
         """Tell whether surely no template reads a value."""
@@ -327,6 +364,24 @@ class Templates:
         else:
             why = f"no template of {where} reads {name}: it changes nothing"
         return Unknown(*place, name, why, hint)
+
+
+def _otherwise(image: ImageField, text: str) -> str:
+    name = split_version(text)[0]
+    is_own = name.endswith(image.name_text) or image.name_text.endswith(name)
+    return f"makes another text of it: {text}" if is_own else _another(name)
+
+
+def _another(name: str) -> str:
+    return f"makes an image of {name} of it, too"
+
+
+def _is(image: ImageField, text: str) -> bool:
+    """Tell whether a text is an image of values; of one without a name, of its version."""
+    made = find_image(text)
+    names = [one for one in (image.name_text, image.other_name) if one] or [split_version(text)[0]]
+    known = (find_image(name + image.version) for name in names)
+    return made is not None and any(one is not None and may_be(made, one) for one in known)
 
 
 def _leaves_out(pattern: str, path: str) -> bool:

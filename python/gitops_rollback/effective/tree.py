@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NULL = "tag:yaml.org,2002:null"
+OPAQUE = "!opaque"  # of a node that stands where something is, of which nothing is known
 
 
 class TreeError(ValueError):
@@ -41,6 +42,11 @@ def sequence(items: Iterable[yaml.Node], like: yaml.Node) -> yaml.SequenceNode:
 def text_node(text: str, like: yaml.Node) -> yaml.ScalarNode:
     """Return a new scalar with a text, at the place of another node."""
     return yaml.ScalarNode(STRING, text, like.start_mark, like.end_mark)
+
+
+def opaque_node(like: yaml.Node) -> yaml.ScalarNode:
+    """Return a node that says that something stands there, at the place of another node."""
+    return yaml.ScalarNode(OPAQUE, "", like.start_mark, like.end_mark)
 
 
 def is_null(node: yaml.Node | None) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import yaml
 
+    from gitops_rollback.effective.resolve import EffectiveFields
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.objects import ManifestObject
@@ -219,8 +220,10 @@ def unknown(
     """Return the error for a service without any image field, with the likeliest reason."""
     where = environment.told
     elsewhere = find_elsewhere(service, settings, manifests, environment)
-    if elsewhere is not None:
-        return elsewhere
+    live = manifests.effective({}, environment)
+    certain = elsewhere or _of_another(service, settings, live)
+    if certain is not None:
+        return certain
     unread = _unread_of(service, settings, manifests)
     if unread:
         return ManifestError(
@@ -243,13 +246,27 @@ def unknown(
             else "check --repository and --branch",
         )
     if settings.image:
-        live = manifests.effective({}, environment).live
-        images = {field.image.name for field in live if field.image}
+        images = {field.image.name for field in live.live if field.image}
         return kind(
             f"no image of service '{service}' in {where} is of {settings.image.name}",
             nearest_hint(settings.image.name, images) or f"check `image` in {FILE}",
         )
     return kind(*_no_such(service, environment, manifests, config))
+
+
+def _of_another(service: str, settings: Settings, found: EffectiveFields) -> ConfigError | None:
+    """Return that what bears a service's name has another image than is configured."""
+    own = found.named(service) or (found.live if settings.manifests else ())
+    others = {field.named.name: field.place for field in own if field.named}
+    if settings.image is None or not others:
+        return None
+    named = ", ".join(f"{name} ({place})" for name, place in sorted(others.items()))
+    return ConfigError(
+        f"the image of '{service}' is {named}, and not of {settings.image.name}, as it is "
+        "configured",
+        nearest_hint(settings.image.name, others)
+        or f"say the image that it runs as `image` of [services.{service}] in {FILE}",
+    )
 
 
 def _no_such(

@@ -178,13 +178,19 @@ def test_an_unknown_service_is_an_error_with_the_nearest_names(
     [
         (
             '[services.cart]\nimage = "acme/crt"\n',
-            "no image of service 'cart' in this repository is of acme/crt",
+            (
+                "the image of 'cart' is acme/cart (clusters/cart.yaml:10), and not of acme/crt, "
+                "as it is configured"
+            ),
             "did you mean acme/cart?",
         ),
         (
             '[services.cart]\nimage = "ghcr.io/shop/web"\n',
-            "no image of service 'cart' in this repository is of ghcr.io/shop/web",
-            "check `image` in .gitops-rollback.toml",
+            (
+                "the image of 'cart' is acme/cart (clusters/cart.yaml:10), and not of "
+                "ghcr.io/shop/web, as it is configured"
+            ),
+            "say the image that it runs as `image` of [services.cart] in .gitops-rollback.toml",
         ),
         (
             '[environments.production]\npath = "clustres"\n',

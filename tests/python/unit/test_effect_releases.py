@@ -176,7 +176,8 @@ def test_an_image_over_which_a_secret_puts_its_tag_is_not_proven() -> None:
     ],
 )
 def test_a_layer_that_nobody_reads_is_said(spec: str, others: tuple[str, ...]) -> None:
-    [unread] = layers(spec, *others).unread
+    [(steps, unread)] = layers(spec, *others).unread
+    assert not steps
     assert unread.why == "it is not read"
     assert unread.path == "r.yaml"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,13 @@ from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.manifest.document import parse, root_of
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
 from unit.test_effect_sources import HOME, OURS, deployed, git, release
+
+if TYPE_CHECKING:
+    from gitops_rollback.effective.effect import Effect
+    from gitops_rollback.manifest.image_field import ImageField
 
 CHART = "charts/cart/"
 VALUES = "image: {repository: acme/cart, tag: '1'}\n"
@@ -75,7 +82,7 @@ UNREAD = {
     ),
     "comment of YAML": (f"image: acme/cart:1\n  # {READS}", "it changes nothing"),
     "passed on whole": (
-        "data: {{ toYaml .Values.image | quote }}\nimage: {{ .Values.image.repository }}\n",
+        "data: {{ toYaml .Values.image | quote }}\ni: {{ .Values.image.repository }}\n",
         "is not known: it is passed on whole",
     ),
     "by tpl": ("image: {{ tpl .Values.text . }}\n", "unless a text that `tpl` runs does"),
@@ -277,7 +284,12 @@ def test_what_a_template_makes_another_text_of_is_not_deployed(template: str) ->
     files = chart(template)
     found = deployed(files | {f"{CHART}values.yaml": f"{VALUES}more: -x\nall: {{tag: '3'}}\n"})
     assert isinstance(found, str), "it was deployed"
-    whys = ("makes another text of it", "too, which is set", "it changes nothing")
+    whys = (
+        "makes another text of it",
+        "cart-server of it, too",
+        "too, which is set",
+        "it changes nothing",
+    )
     assert any(why in found for why in whys)
 
 
@@ -607,11 +619,19 @@ CONDITIONS = {
     "that does not hold, of a whole number": ("if le (int .Values.three) 2", "it changes nothing"),
     "that fails": (
         "if .Values.none.more",
-        "(if .Values.none.more: there is no .Values.none, and so Helm fails on .Values.none.more)",
+        "there is no .Values.none, and so Helm fails on .Values.none.more",
     ),
-    "that fails, in brackets": ("if (.Values.deep).no.more", "so Helm fails on (...).no.more)"),
-    "of a text as an object, in brackets": ("if (.Values.stage).on", "not followed"),
-    "of a text as an object": ("if .Values.stage.on", "not followed"),
+    "that fails behind another one": (
+        "if .Capabilities.KubeVersion }}{{ else if .Values.none.more",
+        "there is no .Values.none, and so Helm fails on .Values.none.more)",
+    ),
+    "that fails, in brackets": ("if (.Values.deep).no.more", "Helm fails on .Values.deep.no.more"),
+    "that fails, in others": ("if (not .Values.on).no", "not followed"),
+    "in others, of what is made": ("if (default .Values.none .Values.deep).on", ""),
+    "in others, of nothing": ("if not (coalesce .Values.none).on", ""),
+    "of a text as an object, in brackets": ("if (.Values.stage).on", ".Values.stage is a text"),
+    "of a text as an object": ("if .Values.stage.on", ".Values.stage is a text"),
+    "of a list as an object": ("if .Values.list.on", "not followed"),
     "of a key of nothing": ('if hasKey .Values.none "a"', "not followed"),
     "of a key without a value": ('if hasKey .Values "empty"', "not followed"),
     "of nothing and nothing": ("if eq .Values.none .Values.none", "not followed"),
@@ -771,11 +791,15 @@ def test_of_branches_that_is_deployed_which_is_made(template: str, why: str) -> 
 
 
 MADE = {
-    "cut before it is written": ("{{ $t := .Values.image.tag | trunc 9 }}\n", "another text"),
+    "cut before something else is written": ("{{ $t := .Values.image.tag | trunc 9 }}\n", ""),
+    "cut before it is written": (
+        "{{ $t := .Values.image.tag | trunc 9 }}\nimage: acme/cart:{{ $t }}\n",
+        "another text",
+    ),
     "set in the values": ('{{ $_ := set .Values.image "tag" "9" }}\n', "another text"),
     "merged into all": ("{{ $v := merge .Values.prod .Values }}\n", "another text"),
     "set anew": (
-        "{{ $t := .Values.image.tag }}\n{{ $t = .Chart.AppVersion }}\n",
+        "{{ $t := .Values.image.tag }}\n{{ $t = .Chart.AppVersion }}\nimage: acme/cart:{{ $t }}\n",
         "sets $t anew",
     ),
     "set anew where there is no tag": (
@@ -786,7 +810,10 @@ MADE = {
         "",
     ),
     "set anew where there is none of something else": (
-        "{{ $t := .tag }}\n{{- if not .other }}{{ $t = .chart.AppVersion }}{{ end }}\n",
+        (
+            "{{ $t := .tag }}\n{{- if not .other }}{{ $t = .chart.AppVersion }}{{ end }}\n"
+            "image: acme/cart:{{ $t }}\n"
+        ),
         "sets $t anew",
     ),
     "set anew by its digest": (
@@ -1040,3 +1067,275 @@ def test_a_chart_that_gets_other_values_from_elsewhere_is_not_deployed(
     own = {path: text for path, text in chart(template).items() if "clusters" not in path}
     found = deployed({**own, **files})
     assert why in found if why else not isinstance(found, str), found
+
+
+NAME = "{{ .Values.image.repository }}"
+TAG = "{{ .Values.image.tag }}"
+HELPER = '{{- define "cart.image" -}}\n%s\n{{- end -}}\n'
+RENDERED = {
+    "one of two": (f'{NAME}:{{{{ ternary .Values.image.tag "x" .Values.on }}}}', ""),
+    "the other one": (
+        f'{NAME}:{{{{ ternary "x" .Values.image.tag .Values.on }}}}',
+        "makes another text of it: acme/cart:x",
+    ),
+    "one of two, which is not known": (
+        f'{NAME}:{{{{ ternary .Values.image.tag "x" .Release.IsUpgrade }}}}',
+        "makes another text of it",
+    ),
+    "one of two, by no truth": (
+        f'{NAME}:{{{{ ternary .Values.image.tag "x" .Values.none }}}}',
+        "Helm fails on `ternary`",
+    ),
+    "with its name": ('{{ printf "acme/%s:%v" "cart" .Values.image.tag }}', "it changes nothing"),
+    "by print": ("{{ print .Values.image.repository `:` .Values.image.tag }}", ""),
+    "by printf with another sign": (
+        '{{ printf "%s:%d" .Values.image.repository .Values.image.tag }}',
+        "makes another text of it",
+    ),
+    "by print of a number": ("{{ print .Values.image.repository `:` 1 }}", "it changes nothing"),
+    "in quotes": (
+        "{{ printf `%s:%s` .Values.image.repository (.Values.image.tag | trim) | quote }}",
+        "",
+    ),
+    "in quotes of the line": (f'"{NAME}:{TAG}"', ""),
+    "in single quotes": (f"{NAME}:{{{{ .Values.image.tag | squote }}}}", "acme/cart:'1'"),
+    "as a template": (f"{NAME}:{{{{ tpl .Values.image.tag . }}}}", ""),
+    "by an index": (
+        f'{NAME}:{{{{ index (dict "a" 1) "a" }}}}{{{{/* x */}}}}',
+        "it changes nothing",
+    ),
+    "with what is needed": (f'{NAME}:{{{{ required "a tag" .Values.image.tag }}}}', ""),
+    "by another value where that is": (
+        f"{NAME}:{{{{ .Values.image.tag | default .Values.none.tag }}}}",
+        "there is no .Values.none, and so Helm fails on .Values.none.tag",
+    ),
+    "by another value in brackets": (
+        f"{NAME}:{{{{ .Values.image.tag | default (.Values.none).tag }}}}",
+        "",
+    ),
+    "by another value in a variable": (
+        f"{{{{ $n := .Values.none }}}}{NAME}:{{{{ .Values.image.tag | default $n.tag }}}}",
+        "",
+    ),
+    "behind a condition of the line": (
+        f"{NAME}:{{{{ if .Values.on }}}}{TAG}{{{{ else }}}}x{{{{ end }}}}",
+        "",
+    ),
+    "with a function that is not known": (
+        f"{NAME}:{{{{ .Values.image.tag | trunc 63 }}}}",
+        "makes another text of it",
+    ),
+    "with what fails behind a function that is not known": (
+        f"{NAME}:{TAG}\n  a: {{{{ trunc 63 (fail `no`) }}}}",
+        "Helm fails with 'no'",
+    ),
+    "beside what is not needed": (f"{NAME}:{TAG}\n  a: {{{{ required `x` .Values.stage }}}}", ""),
+    "beside what is needed and is not there": (
+        f"{NAME}:{TAG}\n  a: {{{{ required `x` .Values.none }}}}",
+        "deployment.yaml:3: Helm fails with 'x'",
+    ),
+    "beside an item that is there": (f"{NAME}:{TAG}\n  a: {{{{ index .Values.list 0 }}}}", ""),
+    "beside an item that is not there": (
+        f"{NAME}:{TAG}\n  a: {{{{ index .Values.list 1 }}}}",
+        "Helm fails on index ... 1: the list has 1 items",
+    ),
+    "beside an item of nothing": (
+        f"{NAME}:{TAG}\n  a: {{{{ index .Values.none 1 }}}}",
+        "Helm fails on index ... 1: nothing is there",
+    ),
+    "beside an item of a text": (f"{NAME}:{TAG}\n  a: {{{{ index .Values.stage 1 }}}}", ""),
+    "beside an item of an object": (
+        f"{NAME}:{TAG}\n  a: {{{{ index (index .Values.deep `x`) `y` }}}}",
+        "Helm fails on index ... y: nothing is there",
+    ),
+    "beside what is not made": (
+        f"{NAME}:{TAG}\n{{{{ if .Values.off }}}}{{{{ fail `no` }}}}{{{{ end }}}}",
+        "",
+    ),
+    "beside what may be made": (
+        f"{NAME}:{TAG}\n{{{{ if .Release.IsInstall }}}}{{{{ fail `no` }}}}{{{{ end }}}}",
+        "",
+    ),
+    "beside what is made for each": (
+        f"{NAME}:{TAG}\n{{{{ range .Values.list }}}}{{{{ $.Values.no.x }}}}{{{{ end }}}}",
+        "there is no .Values.no, and so Helm fails",
+    ),
+    "beside what is read of each": (
+        f"{NAME}:{TAG}\n{{{{ range .Values.list }}}}{{{{ required `x` .none }}}}{{{{ end }}}}",
+        "",
+    ),
+    "beside another branch with something": (
+        f"{NAME}:{TAG}\n{{{{ if .Values.no }}}}{{{{ else with .Values.on }}}}{{{{ end }}}}",
+        "",
+    ),
+    "beside what Flux fills in": (f"{NAME}:{TAG}\n  a: {{{{ .Values.filled.some }}}}", ""),
+}
+HELPERS = {
+    "one": (f"{NAME}:{TAG}", ""),
+    "one with a variable": (
+        f"{{{{- $t := .Values.image.tag | default .Chart.AppVersion -}}}}\n{NAME}:{{{{ $t }}}}",
+        "",
+    ),
+    "one that makes no text": (f"{NAME}:{{{{ .Values.on }}}}", "it changes nothing"),
+    "one that goes over items": (
+        f"{{{{ range .Values.list }}}}{NAME}:{TAG}{{{{ end }}}}",
+        "",
+    ),
+    "one with another template in it": (
+        f'{NAME}:{{{{ template "cart.tag" . }}}}',
+        "it changes nothing",
+    ),
+    "one in itself": (f'{{{{ include "cart.image" . }}}}{NAME}:{TAG}', ""),
+    "one that fails": (f"{NAME}:{TAG}{{{{ .Values.none.more }}}}", "there is no .Values.none"),
+}
+
+
+@pytest.mark.parametrize(("image", "why"), RENDERED.values(), ids=RENDERED)
+def test_an_image_is_what_its_expression_makes_of_the_values(image: str, why: str) -> None:
+    more = {f"{CHART}values.yaml": VALUES + MORE + "filled: ${ANY}\n"}
+    found = deployed(chart(f"spec:\n  image: {image}\n") | more)
+    assert why in found if why else not isinstance(found, str), found
+
+
+@pytest.mark.parametrize(("body", "why"), HELPERS.values(), ids=HELPERS)
+def test_an_image_is_what_a_helper_makes_of_the_values(body: str, why: str) -> None:
+    files = chart('image: {{ include "cart.image" . }}\n') | {
+        f"{CHART}templates/_h.tpl": HELPER % body + "{{ .Values.none.never }}\n",
+        f"{CHART}values.yaml": VALUES + MORE,
+    }
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
+
+
+def test_helpers_deep_within_each_other_are_followed_to_their_end_only() -> None:
+    text = HELPER % f"{NAME}:{TAG}" + "".join(
+        f'{{{{- define "d{n}" -}}}}{{{{ include "d{n + 1}" . }}}}{{{{- end -}}}}\n'
+        for n in range(30)
+    )
+    last = '{{- define "d30" -}}{{ .Values.none.more }}{{- end -}}\n'
+    found = deployed(
+        chart(f'image: {NAME}:{TAG}\na: {{{{ include "d0" . }}}}\n')
+        | {f"{CHART}templates/_h.tpl": text + last, f"{CHART}values.yaml": VALUES + MORE}
+    )
+    assert not isinstance(found, str), "as deep as that nothing is told"
+
+
+def test_what_a_chart_takes_from_one_that_it_imports_from_may_be_there() -> None:
+    imports = "name: cart\ndependencies:\n- {name: x, import-values: [{child: a, parent: none}]}\n"
+    found = deployed(
+        chart(f"image: {NAME}:{TAG}\na: {{{{ .Values.none.more }}}}\n")
+        | {f"{CHART}Chart.yaml": imports}
+    )
+    assert not isinstance(found, str), found
+
+
+WITHIN = {
+    "everywhere": ("a: {{ .Values.global.x }}\n", "", ""),
+    "elsewhere": ("a: {{ .Values.some.x }}\n", "", "there is no .Values.some"),
+    "of a chart within": ("", "a: {{ .Values.web.x }}\n", ""),
+    "deep of a chart within": ("", "a: {{ .Values.web.x.y }}\n", "there is no .Values.web.x"),
+    "deep of a chart that is not there": ("", "a: {{ .Values.far.x.y }}\n", ""),
+}
+
+
+@pytest.mark.parametrize(("below", "above", "why"), WITHIN.values(), ids=WITHIN)
+def test_a_chart_within_has_values_whatever_is_said(below: str, above: str, why: str) -> None:
+    values = "  values: {web: {image: {repository: acme/cart, tag: '1'}}}\n" if below else ""
+    files = chart((READS if not below else "") + above) | {
+        f"{CHART}Chart.yaml": "name: cart\ndependencies: [{name: web}, {name: far}]\n",
+        f"{CHART}charts/web/Chart.yaml": "name: web\n",
+        f"{CHART}charts/web/templates/d.yaml": READS + below if below else "a: b\n",
+    }
+    if below:
+        files |= {"clusters/r.yaml": release("ours", values), f"{CHART}values.yaml": "a: b\n"}
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
+
+
+GIVEN = {
+    "written out": ("acme/pay:{{ .Values.tag }}", "{}", "acme/pay"),
+    "written out with its registry": (
+        "ghcr.io/acme/pay:{{ .Values.tag }}",
+        "{}",
+        "ghcr.io/acme/pay",
+    ),
+    "in a printf": ('{{ printf "%s:%s" "acme/pay" .Values.tag }}', "{}", "acme/pay"),
+    "in another value": ("{{ .Values.what }}:{{ .Values.tag }}", "what: acme/pay", "acme/pay"),
+    "by default": (
+        '{{ .Values.what | default "acme/pay" }}:{{ .Values.tag }}',
+        "{}",
+        "acme/pay",
+    ),
+    "as the chart's": ("acme/{{ .Chart.Name }}:{{ .Values.tag }}", "{}", ""),
+    "as several": (
+        "acme/pay:{{ .Values.tag }}\n---\nimage: acme/web:{{ .Values.tag }}",
+        "{}",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("image", "values", "name"), GIVEN.values(), ids=GIVEN)
+def test_an_image_whose_values_have_no_name_has_that_of_its_template(
+    image: str, values: str, name: str
+) -> None:
+    files = chart(f"image: {image}\n") | {
+        "clusters/r.yaml": release("ours", "  values: {tag: '1'}\n"),
+        f"{CHART}values.yaml": values,
+    }
+    [field] = fields_of(files)
+    assert field.named is None if not name else (field.named and field.named.name == name)
+
+
+@pytest.mark.parametrize("template", ["acme/pay:{{ .Values.tag }}", "{{ .Values.far }}"])
+def test_so_has_one_of_a_chart_that_no_release_takes(template: str) -> None:
+    files = {
+        f"{CHART}Chart.yaml": "name: cart\n",
+        f"{CHART}values.yaml": "tag: '1'\n",
+        f"{CHART}templates/d.yaml": f"image: {template}\n",
+    }
+    [field] = fields_of(files)
+    assert (field.named.name if field.named else "") == ("acme/pay" if "pay" in template else "")
+
+
+def test_a_tag_that_a_chart_gives_several_names_is_not_deployed() -> None:
+    files = chart(
+        "image: acme/cart:{{ .Values.tag }}\n---\nimage: acme/web:{{ .Values.tag }}\n"
+    ) | {
+        "clusters/r.yaml": release("ours", "  values: {tag: '1'}\n"),
+        f"{CHART}values.yaml": "{}",
+    }
+    [one] = effect_of(files).landed
+    assert any("makes images of several names of it" in unknown.why for unknown in one.unknowns)
+
+
+SECRETS = {
+    "elsewhere": ("db.password", "a: {{ .Values.db.password }}\n", ""),
+    "elsewhere in a list": ("hosts[0].name", "a: {{ .Values.image.tag }}\n", ""),
+    "in what an escaped key begins": (r"db\.x.y", "", "valuesFrom Secret s: it is not read"),
+    "at a name of something": ("db.name", "a: {{ .Values.db.name.x }}\n", ""),
+    "in the image": ("image.digest", "", "valuesFrom Secret s: it is not read"),
+    "anywhere": ("", "", "valuesFrom Secret s: it is not read"),
+}
+
+
+@pytest.mark.parametrize(("target", "more", "why"), SECRETS.values(), ids=SECRETS)
+def test_what_a_secret_gives_elsewhere_leaves_a_chart_s_own_image_alone(
+    target: str, more: str, why: str
+) -> None:
+    path = f", targetPath: '{target}'" if target else ""
+    files = chart(READS + more) | {
+        "clusters/r.yaml": release("ours", f"  valuesFrom: [{{kind: Secret, name: s{path}}}]\n")
+    }
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
+
+
+def effect_of(files: dict[str, str]) -> Effect:
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    return manifests.effective({}, Environment("production")).effect
+
+
+def fields_of(files: dict[str, str]) -> tuple[ImageField, ...]:
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    return manifests.effective({}, Environment("production")).live
