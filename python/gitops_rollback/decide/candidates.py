@@ -319,6 +319,8 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
         return True
     events = list(timeline.events)
     first = events.index(candidate.placed) + 1 if candidate.placed in events else 0
+    if not first and candidate.replaced in events:  # what came by hand is known by what followed
+        first = events.index(candidate.replaced)
     # Going back to an image, by a rollback or by hand, is no new use of its tag.
     later = [event.image for event in events[first:] if event.action in (DEPLOY, RECORDED)]
     return any(image.effective_tag == candidate.image.effective_tag for image in later)

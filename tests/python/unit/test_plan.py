@@ -297,6 +297,8 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ),
     ("a tag used again", by_state("~dev>1", "1>dev@B"), {}, "1", [],
      {"dev": "mutable-tag"}),
+    ("a tag by hand that ran with a digest before", by_state("1>2", "2>3", "~2>4"), {}, "~2", [],
+     {}),
     ("a mutable tag", by_state("~dev>dev@A", "dev@A>dev@B"), {}, "dev", [],
      {"dev": "mutable-tag"}),
     (
