@@ -26,6 +26,7 @@ from gitops_rollback.ledger.holds import (
     may_be_of,
 )
 from gitops_rollback.ledger.state import State, joined, path_of
+from gitops_rollback.model import images_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -242,3 +243,10 @@ def names_of(fields: Iterable[ImageField]) -> frozenset[str]:
         if one.image is not None:
             names.add(one.image.repository.rpartition("/")[2])
     return frozenset(names)
+
+
+def names_in(state: State) -> frozenset[str]:
+    """Return the names that the repositories of a state file's images may have given a service."""
+    deeds = [*state.deployed, *(entry.deed for entry in state.bad)]
+    deeds += [state.hold.deed] if state.hold else []
+    return frozenset(image.repository.rpartition("/")[2] for image in images_of(deeds))

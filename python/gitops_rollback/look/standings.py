@@ -13,6 +13,7 @@ from gitops_rollback.decide.standing import (
     belongs_to,
     doubt_of,
     moved,
+    names_in,
     names_of,
     standing,
     tells_what_stands,
@@ -152,21 +153,26 @@ def _names(repository: Repository, tip: Tip, config: Config, found: Found) -> di
     """Return where the state files of the other names of each service would stand."""
     environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
     patterns = _patterns(config, found[0][0].environment) if found else {}
-    return {fields.service: _paths(fields, patterns, environments) for fields, _own in found}
+    return {fields.service: _paths(fields, own, patterns, environments) for fields, own in found}
 
 
-def _paths(fields: ServiceFields, patterns: Patterns, environments: Sequence[str]) -> list[str]:
-    """Return those of one service; a configured one, by its manifests, may have its fields."""
-    named = {*names_of(fields.fields), fields.service}
+def _paths(
+    fields: ServiceFields, own: State | None, patterns: Patterns, environments: Sequence[str]
+) -> list[str]:
+    """Return those of one service; a configured one, by its manifests, may have its fields.
+
+    Its repositories of before may have given it a name, too.
+    """
+    named = {*names_of(fields.fields), *(names_in(own) if own else ()), fields.service}
     places = {field.path for field in fields.fields}
     named |= {
         name
         for name, its in patterns.items()
         if any(one.fullmatch(path) for one in its for path in places)
     }
-    own = path_of(fields.environment.name, fields.service)
+    first = path_of(fields.environment.name, fields.service)
     paths = (path_of(e, name) for e in environments for name in sorted(named) if is_name(name))
-    return [path for path in paths if path != own]
+    return [path for path in paths if path != first]
 
 
 def _strays(

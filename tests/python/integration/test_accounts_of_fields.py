@@ -206,6 +206,23 @@ def test_what_ran_under_another_repository_comes_back_as_it_stood(
     shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.8.0"))
 
 
+def test_what_was_done_by_the_name_of_another_repository_counts_where_that_is_no_name_any_more(
+    tmp_path: Path,
+) -> None:
+    """A rollback past the move of the repository takes the name of the service back, too."""
+    shop = Shop(tmp_path).open({PATH: WEB})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag)
+    shop.edit(image("1.6.0"), image("2.0.0", "basket"), PATH)
+    shop.ok("deploy", "--service", "basket", "--image", image("2.1.0", "basket"))
+    roll_back(shop, "basket")
+    roll_back(shop, "basket", "--again")
+    assert runs(shop).strip('"').endswith(image("1.6.0"))
+    assert "retired" not in shop.ok("plan", "--all").said
+    run = shop.refused(6, "refused", "rollback", "--service", "cart", *WHY)
+    assert "2.0.0 → 1.6.0" in run.error["message"]
+
+
 def test_a_rollback_past_a_move_leaves_a_service_that_the_configured_repository_named(
     tmp_path: Path,
 ) -> None:

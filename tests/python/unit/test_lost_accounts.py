@@ -26,6 +26,7 @@ from gitops_rollback.decide.standing import (
     belongs_to,
     doubt_of,
     moved,
+    names_in,
     names_of,
     retired_holds,
     standing,
@@ -39,9 +40,17 @@ from gitops_rollback.errors import (
     RepositoryError,
     UsageError,
 )
+from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.fields import likeness_of, note, note_written
-from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, place_holds, render_held
+from gitops_rollback.ledger.holds import (
+    HeldFile,
+    Hold,
+    Holds,
+    find_holds,
+    place_holds,
+    render_held,
+)
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
@@ -634,6 +643,14 @@ def test_the_hold_that_the_own_state_file_names_counts_though_its_field_was_rena
     own = replace(NAME, hold=HOLD)
     found = standing_of(own, [], [renamed])
     assert (found.holds.ours, found.holds.lost) == ((renamed,), ())
+
+
+def test_a_service_may_have_the_names_that_its_repositories_of_before_gave_it() -> None:
+    assert names_in(State("web", "production")) == frozenset()
+    bad = replace(BAD, deed=replace(BAD.deed, image=parse_image("ghcr.io/acme/basket:2")))
+    held = Hold(replace(HOLD.deed, from_image=parse_image("ghcr.io/acme/store:3")))
+    known = replace(state("1>2"), bad=(bad,), hold=held)
+    assert names_in(known) == {"cart", "basket", "store"}
 
 
 def test_a_state_file_belongs_to_the_fields_that_it_is_of_if_all_are_there() -> None:
