@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from gitops_rollback.late import regex
 
@@ -103,25 +104,29 @@ _DIGEST = regex(r"@[a-z0-9]+:[0-9a-fA-F]+\s*\Z")
 _SOUND = regex(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[\w.-]+(?::\d{1,5})?(?:[/?#]|\Z)")
 _ENDS = regex(r"[/#?\\@'\"<>\s]")
 _URL_WITH_USER = regex(r"://([^\s/][^\s]{0,1999})@")
-# What stands between the parts of a text that was broken into lines: by a server, by Git, which
-# begins each with `remote:`, or by what writes a line end as `\n`.
-_BREAK = r"\s|\\[nrt]|remote:"
-_BREAKS = regex(rf"(?:{_BREAK})+")
-_MOST_BREAKS = 60
-_PERCENT = regex(r"%[0-9A-Fa-f]{2}")
-_PART = regex(rf"{_PERCENT.pattern}|.", re.DOTALL)
-
-# What JSON of Go escapes, too (PHP's does `/`); and what pages and job configurations write for
-# what is markup, each as some of them write quotes.
-_GO = str.maketrans({char: f"\\u{ord(char):04x}" for char in "&<>"})
-_ENTITIES = tuple(
-    str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': double, "'": single})
-    for double, single in (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&apos;"),
-                           ("&quot;", "&#039;"), ('"', "'"))
-)  # fmt: skip
+# What is written otherwise than it is meant: percent-encoded and as C, Git or JSON escape it, each
+# also twice; as pages and job configurations do; as a shell quotes a quote. What breaks a text into
+# lines says nothing: a blank, which forms write as `+`, a line end that is written as `\n`, what
+# Git begins each line of a server with, and a backslash.
+_HEX = "[0-9A-Fa-f]"
+_BYTE = regex(rf"%(?:25)*({_HEX}{{2}})|\\++x({_HEX}{{2}})|\\++([0-3][0-7]{{2}})")
+_UNIT = regex(rf"\\++u({_HEX}{{4}})")
+_ENTITY = (
+    rf"&(?:amp;)*(?:#0*(?P<decimal>\d{{1,7}})|#[xX]0*(?P<hex>{_HEX}{{1,6}})"
+    r"|(?P<name>amp|lt|gt|quot|apos));"
+)
+_PIECE = regex(
+    rf"(?=[%&\\'])(?:(?P<bytes>(?:%(?:25)*{_HEX}{{2}}"
+    rf"|(?<!\\)\\++x{_HEX}{{2}}|(?<!\\)\\++[0-3][0-7]{{2}})+)"
+    rf"|(?P<units>(?:(?<!\\)\\++u{_HEX}{{4}})+)|{_ENTITY}|(?P<quote>'(?:\"'\"|\\++')'))"
+)
+_BREAKS = regex(r"(?:\s|remote:|\\++[nrt]?|\+)+")
+_NAMES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_MARKUP = str.maketrans({mark: f"&{name};" for name, mark in _NAMES.items()})
+_LINE_END = regex(r"\\?[\r\n][ \t]*|\\n")  # within a secret that is short, nothing else is left out
 
 _known: set[str] = set()
-_forms: dict[str, str] = {}  # what secrets look like: without blanks, and as they are
+_forms: set[str] = set()  # what they look like, each as `_meant` has it
 
 
 def know(*secrets: str | None) -> None:
@@ -129,7 +134,8 @@ def know(*secrets: str | None) -> None:
     for secret in secrets:
         if secret and len(secret) >= SHORTEST and secret not in _known:
             _known.add(secret)
-            _forms.update({_squeezed(form): form for form in _forms_of(secret)})
+            bare = (_BREAKS.sub("", secret), *map(_meant, _forms_of(secret)))
+            _forms.update(form for form in bare if len(form) >= SHORTEST)
 
 
 def know_environment(environment: Mapping[str, str]) -> None:
@@ -208,13 +214,60 @@ def hide(text: str) -> str:
         text = _QUESTION.sub(rf"\1{MASK}", text)
     if any(word in text for word in _HEADS):
         text = _HEADER.sub(rf"\1{MASK}", _TOKENS.sub(MASK, text))
-    if not _forms:
-        return text
-    squeezed = _squeezed(text)
-    found = [form for bare, form in _forms.items() if bare in squeezed]
-    for form in sorted(found, key=len, reverse=True):
-        text = re.sub(_pattern(form), MASK, text)
+    forms = tuple(_forms)  # another thread may get to know more
+    meant = _meant(text) if forms else ""
+    found = [form for form in forms if form in meant]
+    if found:
+        text = _without(text, found)
+    for secret in tuple(_known):  # what stands before one may change what it means
+        text = text.replace(secret, MASK)
     return text
+
+
+def _without(text: str, forms: Iterable[str]) -> str:
+    """Return a text without what means any of some forms."""
+    length = len(text)
+    meant, starts, ends = _traced(text, range(length), range(1, length + 1), _PIECE, _said)
+    meant, starts, ends = _traced(meant, starts, ends, _BREAKS, lambda _break: "")
+    spans: list[tuple[int, int]] = []
+    for form in forms:
+        at = meant.find(form)
+        while at >= 0:
+            start, end = starts[at], ends[at + len(form) - 1]
+            torn = _LINE_END.sub("", text[start:end])
+            if len(form) >= _LEAST_TORN or torn == "".join(torn.split()):
+                spans.append((start, end))
+            at = meant.find(form, at + 1)
+    kept: list[str] = []
+    behind = 0
+    for start, end in sorted(spans):
+        if start >= behind:
+            kept += (text[behind:start], MASK)
+        behind = max(behind, end)
+    return "".join((*kept, text[behind:]))
+
+
+def _traced(
+    text: str,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    pattern: re.Pattern[str],
+    said: Callable[[re.Match[str]], str],
+) -> tuple[str, list[int], list[int]]:
+    """Return a text in which pieces are replaced, and where each of its characters came from."""
+    texts: list[str] = []
+    begin: list[int] = []
+    end: list[int] = []
+    behind = 0
+    for found in pattern.finditer(text):
+        first, after = found.span()
+        word = said(found)
+        texts += (text[behind:first], word)
+        begin += (*starts[behind:first], *[starts[first]] * len(word))
+        end += (*ends[behind:first], *[ends[after - 1]] * len(word))
+        behind = after
+    texts.append(text[behind:])
+    return "".join(texts), [*begin, *starts[behind:]], [*end, *ends[behind:]]
 
 
 def hide_in(document: Any, shown: Callable[[str], str] = hide) -> Any:  # noqa: ANN401 - any JSON
@@ -229,20 +282,11 @@ def hide_in(document: Any, shown: Callable[[str], str] = hide) -> Any:  # noqa: 
 
 
 def _forms_of(secret: str) -> Iterator[str]:
-    """Yield what a secret looks like as it is, and where it is quoted or encoded."""
-    yield secret
-    yield repr(secret)[1:-1]
-    yield secret.replace("'", "'\"'\"'")  # as `shlex.quote` has it
-    for is_ascii in (True, False):
-        text = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
-        yield from (text, text.translate(_GO), text.replace("/", "\\/"))
-    for marks in _ENTITIES:
-        yield secret.translate(marks)
+    """Yield a secret, what it looks like where its own characters are escaped, and as digits."""
     data = secret.encode(errors="surrogateescape")
-    yield from (quote(data, safe=""), quote(data), quote_plus(data), quote(quote(data, safe="")))
+    yield from (secret, quote(data, safe=""), json.dumps(secret)[1:-1], secret.translate(_MARKUP))
     for before in range(3):  # whatever stands before it, as in `user:password`
-        for form in _base64_forms(data, before):
-            yield from (form, quote(form, safe=""))
+        yield from _base64_forms(data, before)
     yield from (data.hex(), data.hex().upper())
 
 
@@ -257,21 +301,27 @@ def _base64_forms(data: bytes, before: int) -> Iterator[str]:
         yield sure.replace("+", "-").replace("/", "_")
 
 
-def _squeezed(text: str) -> str:
-    """Return a text without what breaks it into lines, its percent-encoding in capital letters."""
-    if "%" in text:
-        text = _PERCENT.sub(lambda found: found[0].upper(), text)
-    return _BREAKS.sub("", text)
+def _meant(text: str) -> str:
+    """Return what a text means, however it is escaped, without what breaks it into lines."""
+    return _BREAKS.sub("", _PIECE.sub(_said, text))
 
 
-def _pattern(form: str) -> str:
-    """Return what finds a text, also where it was broken into lines."""
-    only = _BREAK if len(form) >= _LEAST_TORN else r"\\?[\r\n][ \t]*|\\n"
-    gap = f"(?:{only}){{0,{_MOST_BREAKS}}}"
-    parts = (part for part in _PART.findall(form) if not part.isspace())
-    return gap.join(
-        f"(?i:{part})" if _PERCENT.fullmatch(part) else re.escape(part) for part in parts
-    )
+def _said(found: re.Match[str]) -> str:
+    """Return what a piece of a text means."""
+    kind, text = found.lastgroup, found[0]
+    if kind == "bytes":
+        digits = _BYTE.findall(text)
+        data = bytes(int(a or b, 16) if a or b else int(c, 8) for a, b, c in digits)
+        text = data.decode(errors="surrogateescape")
+    elif kind == "units":
+        units = "".join(chr(int(digits, 16)) for digits in _UNIT.findall(text))
+        text = units.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    elif kind in ("decimal", "hex"):
+        code = int(found[kind], 10 if kind == "decimal" else 16)
+        text = chr(code) if code <= sys.maxunicode else ""
+    else:
+        text = _NAMES[found["name"]] if kind == "name" else "'"
+    return text
 
 
 def _passwords(text: str) -> Iterator[str]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import html
 import json
 import shlex
+import time
 from base64 import b64encode, urlsafe_b64encode
+from itertools import cycle
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitops_rollback import options, redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRET = "hunter2/Geheim+'\"Ü&?"
 SECRETS = st.text(
@@ -66,6 +72,40 @@ def test_a_secret_is_hidden(form: str) -> None:
     assert hidden.endswith(" after")
     for part in (SECRET[:6], quote(SECRET)[-6:], SECRET.encode().hex()[:8]):
         assert part not in hidden
+
+
+ENCODERS = (
+    lambda char: "".join(f"%{byte:02x}" for byte in char.encode()),
+    lambda char: "".join(f"%25{byte:02X}" for byte in char.encode()),
+    lambda char: "".join(f"\\{byte:03o}" for byte in char.encode()),
+    lambda char: "".join(f"\\x{byte:02x}" for byte in char.encode()),
+    lambda char: json.dumps(char)[1:-1] if ord(char) > 0x7F else f"\\u{ord(char):04X}",
+    lambda char: f"\\\\u{ord(char):04x}",
+    lambda char: f"&#{ord(char)};",
+    lambda char: f"&amp;#x{ord(char):05X};",
+)
+
+
+@given(
+    SECRETS.filter(lambda secret: not set(secret) & set("\\+")),  # which mean nothing at an end
+    st.lists(st.sampled_from(ENCODERS), min_size=1),
+)
+@example("p@ss%41&lt;word", [ENCODERS[0]])
+def test_a_secret_is_hidden_whichever_of_its_characters_are_written_in_which_way(
+    secret: str, ways: list[Callable[[str], str]]
+) -> None:
+    redaction.forget()
+    redaction.know(secret)
+    text = "".join(way(char) for way, char in zip(cycle(ways), secret, strict=False))
+    assert redaction.hide(f"before {text} after") == "before *** after"
+
+
+def test_what_cannot_be_told_apart_in_a_long_text_takes_no_long_time() -> None:
+    redaction.know(SECRET)
+    for text in ("\\" * 300_000, "%25" * 100_000, "&" + "amp;" * 75_000, "'\\" * 150_000):
+        began = time.process_time()
+        assert redaction.hide(text) == text
+        assert time.process_time() - began < 20, "a quadratic one takes minutes"
 
 
 @pytest.mark.parametrize("user", ["", "u", "us", "use", "robot"])
