@@ -48,6 +48,8 @@ _IGNORED = ".helmignore"
 _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
+_AS_IT_IS = "let the template write it as it is"
+_TOO = "of it, too"
 _SEVERAL = "makes images of several names of it"
 
 
@@ -154,8 +156,9 @@ class Templates:
                 why = reader.otherwise(image)
                 if why:
                     name = f".Values.{'.'.join(_keys(image, part))}"
-                    hint = f"let the template write it as it is, {ACCEPT}"
-                    return Unknown(image.path, part.scalar.line, name, why, hint)
+                    is_others = why.endswith((_TOO, _SEVERAL))
+                    hint = "give each image a tag of its own" if is_others else _AS_IT_IS
+                    return Unknown(image.path, part.scalar.line, name, why, f"{hint}, {ACCEPT}")
         unread = {
             p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p), values)
         }
@@ -373,7 +376,7 @@ def _otherwise(image: ImageField, text: str) -> str:
 
 
 def _another(name: str) -> str:
-    return f"makes an image of {name} of it, too"
+    return f"makes an image of {name} {_TOO}"
 
 
 def _is(image: ImageField, text: str) -> bool:

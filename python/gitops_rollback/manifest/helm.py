@@ -44,7 +44,10 @@ OTHER_REGISTRY = Problem(
     "global.imageRegistry may stand in the place of its registry, as the chart has it:",
     "say the image that really runs as `image` of the service in the configuration",
 )
-NO_VERSION = Problem("its tag is the chart's:", "write one beside it")
+NO_VERSION = Problem(
+    "its tag is the chart's:",
+    "set one in the last layer of its values: a release's own `values`, where there is one",
+)
 _NAMES_BY_THEMSELVES = (
     "repository",
     "repo",

@@ -16,6 +16,7 @@ from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.argo import folders_of, is_application
 from gitops_rollback.manifest.document import scalars_of
 from gitops_rollback.manifest.flux import flux_kustomization
+from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import HELM, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
@@ -247,11 +248,21 @@ def unknown(
         )
     if settings.image:
         images = {field.image.name for field in live.live if field.image}
+        tags = {field.path: field.place for field in live.live if field.problem == NO_NAME}
         return kind(
-            f"no image of service '{service}' in {where} is of {settings.image.name}",
-            nearest_hint(settings.image.name, images) or f"check `image` in {FILE}",
+            f"no image of service '{service}' in {where} is of {settings.image.name}"
+            + (f"; a tag alone stands at {', '.join([*tags.values()][:3])}" if tags else ""),
+            nearest_hint(settings.image.name, images)
+            or (_naming(service, environment, min(tags)) if tags else f"check `image` in {FILE}"),
         )
     return kind(*_no_such(service, environment, manifests, config))
+
+
+def _naming(service: str, environment: Environment, path: str) -> str:
+    own = path.removeprefix(f"{environment.path}/") if environment.path else path
+    return (
+        f'if that is its own, say its file in [services.{service}] of {FILE}: manifests = ["{own}"]'
+    )
 
 
 def _of_another(service: str, settings: Settings, found: EffectiveFields) -> ConfigError | None:

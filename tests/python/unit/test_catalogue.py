@@ -369,3 +369,17 @@ def test_a_file_that_cannot_hold_an_image_is_never_parsed() -> None:
     found = read_manifests({"a.yaml": b"kind: [Service\n\t}", "b.yaml": pod("acme/cart:1")})
     assert found.skipped == ()
     assert list(found.files) == ["b.yaml"]
+
+
+@pytest.mark.parametrize(("path", "below"), [("", "shop/values.yaml"), ("shop", "values.yaml")])
+def test_a_tag_alone_of_another_name_is_told_with_the_file_to_name(path: str, below: str) -> None:
+    config = '[services.cart]\nimage = "acme/cart"\n'
+    config += f'[environments.production]\npath = "{path}"\n' if path else ""
+    files = {"shop/values.yaml": b"tag: '1'\n"}
+    with pytest.raises(ConfigError) as caught:
+        found_service(files, config)
+    assert "a tag alone stands at shop/values.yaml:1" in caught.value.message
+    line = f'manifests = ["{below}"]'
+    assert caught.value.hint.endswith(line)
+    named = config.replace('acme/cart"\n', f'acme/cart"\n{line}\n')
+    assert found_service(files, named).image.name == "acme/cart"

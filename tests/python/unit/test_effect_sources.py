@@ -993,7 +993,7 @@ REFUSED = {
         | {"charts/cart/values.yaml": "image: {tag: '1'}\n"}
         | BESIDE
         | {"r.yaml": release("other", "  values: {image: {repository: acme/cart}}\n")},
-        "write one beside it",
+        "a release's own `values`, where there is one",
     ),
     "a chart whose source stands nowhere": (
         CHART_VALUES | BESIDE | {"r.yaml": release("gone"), "k.yaml": flux("ours", path="./x")},
