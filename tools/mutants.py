@@ -166,7 +166,7 @@ def _is_nothing(value: ast.expr) -> bool:
 
 
 def _left_out(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what no test can see: docstrings, types, exports, and parts of f-strings."""
+    """Yield what no test can see: docstrings, types, exports, parts of f-strings, what is shown."""
     for node in ast.walk(tree):
         match node:
             case ast.Expr(value=ast.Constant()):
@@ -180,7 +180,12 @@ def _left_out(tree: ast.AST) -> Iterator[ast.AST]:
             case ast.FunctionDef(returns=ast.expr() as returns, decorator_list=decorators):
                 for part in (returns, *decorators):
                     yield from ast.walk(part)
-            case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.JoinedStr():
+            case (
+                ast.Assign(targets=[ast.Name(id="__all__")])
+                | ast.JoinedStr()
+                | ast.Subscript(value=ast.Name(id="Literal"))
+                | ast.keyword(arg="repr")
+            ):
                 yield from ast.walk(node)
             case ast.ClassDef(decorator_list=decorators):
                 for part in decorators:

@@ -110,7 +110,8 @@ def with_commits(
     entries = list(reversed(from_state(state))) if state else []
     rest = _commits(history)
     merged: list[Event] = []
-    last_found = -1
+    place: int | None = 0
+    is_below = False  # a deed that was found
     for number, entry in enumerate(entries):
         place = _place(entry, rest)
         if place is None and rest and _carried(rest[0], entries[number:]):
@@ -124,12 +125,12 @@ def with_commits(
         if state and number == 0 and above:
             alike = [one for one in rest if _is_same(one, entry) and not one.image.digest]
             above[-1] = _after(above[-1], state, alike)
-        if not (is_spine and (is_top or last_found >= 0)):
+        if not (is_spine and (is_top or is_below)):
             merged += above
         merged.append(_joined(entry, rest[place]))
         rest = rest[place + 1 :]
-        last_found = number
-    if entries and last_found < len(entries) - 1:
+        is_below = True
+    if place is None:
         rest = _below(entries[-1], rest)
     return merged + rest
 

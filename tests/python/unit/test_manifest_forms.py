@@ -170,10 +170,28 @@ def test_an_image_may_be_mounted_as_a_volume() -> None:
     ]
 
 
-@pytest.mark.parametrize(("pointer", "number"), [("/spec/list/1", 1), ("/spec/list/7", 0)])
-def test_a_pointer_leads_into_lists(pointer: str, number: int) -> None:
-    text = workload("Thing", "acme/v1", {"list": [{}, "acme/cart:1"]})
-    assert len(find_fields(parse("a.yaml", text.encode()), {}, (pointer,))) == number
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/spec/list/1", "acme/cart:1"),
+        ("/spec/list/7", None),
+        ("/spec/list", None),
+        ("/spec/one", "acme/cart:2"),
+        ("/spec/one/image", None),
+        ("/spec/one/image/tag", None),
+        ("/spec/two/image", "acme/cart:3"),
+        ("/spec/two/image/tag", None),
+        ("/spec/two", None),
+        ("/spec/none", None),
+        ("/kind/x", None),
+    ],
+)
+def test_a_pointer_leads_to_a_text_and_never_to_what_is_above_it(
+    pointer: str, value: str | None
+) -> None:
+    spec = {"list": [{}, "acme/cart:1"], "one": "acme/cart:2", "two": {"image": "acme/cart:3"}}
+    file = parse("a.yaml", workload("Thing", "acme/v1", spec).encode())
+    assert [one.value for one in find_fields(file, {}, (pointer,))] == ([value] if value else [])
 
 
 @pytest.mark.parametrize(
