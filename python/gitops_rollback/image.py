@@ -20,6 +20,8 @@ _DIGEST_HEX_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
 _LONGEST_NAME = 255
 
 DOCKER_HUB = "docker.io"
+# The first is what Docker itself calls it in its configuration.
+HUB_NAMES = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
 class InvalidImageError(ValueError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.conditions import covered, parts_of
 from gitops_rollback.effective.expressions import FailsError, NotFollowedError, Scope
 from gitops_rollback.effective.tree import find, mapping, opaque_node, with_path
+from gitops_rollback.image import HUB_NAMES
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.helm import NAME_KEYS, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST
@@ -30,7 +31,6 @@ GLOBAL = "global"  # values that a chart's dependencies get too
 ANY_NAME = "?"  # of an image: it is not known
 Keys = tuple[str, ...]  # of a value: `.Values.image.tag` is ("image", "tag")
 
-DOCKER = ("docker.io", "index.docker.io", "registry-1.docker.io")
 _KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):(?=\s|$)")
 _LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 _COMMENT = regex(r"\{\{-?\s*/\*")
@@ -584,7 +584,7 @@ def _is_changed(line: str, found: re.Match[str], action: str) -> bool:
     return (
         bool(_words_of(action) - _KEEPS)
         or ("print" in action and not all(map(_JOINED.fullmatch, _FIXED.findall(action))))
-        or (before is not None and before[0][::-1].strip("/") not in ("", *DOCKER))
+        or (before is not None and before[0][::-1].strip("/") not in ("", *HUB_NAMES))
         or (behind is not None and behind[0] not in ("", "/"))
     )
 

@@ -18,16 +18,9 @@ from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import Raw, is_ignore_file
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
-from gitops_rollback.effective.template_texts import (
-    ANY_NAME,
-    DOCKER,
-    GLOBAL,
-    Texts,
-    Use,
-    plain,
-)
+from gitops_rollback.effective.template_texts import ANY_NAME, GLOBAL, Texts, Use, plain
 from gitops_rollback.effective.tree import find, mapping, with_path
-from gitops_rollback.image import find_image, may_be
+from gitops_rollback.image import HUB_NAMES, find_image, may_be
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
 from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, TAG_KEYS
@@ -163,7 +156,7 @@ class Templates:
             p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p), values)
         }
         for role, part in unread.items():
-            is_default = role == REGISTRY and part.text.strip("/") in ("", *DOCKER)
+            is_default = role == REGISTRY and part.text.strip("/") in ("", *HUB_NAMES)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
             other = {TAG: DIGEST, DIGEST: TAG}.get(role, "")
             has_other = image.part(other) is not None and other not in unread

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.image import DOCKER_HUB, HUB_NAMES
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.reading import read_file
 from gitops_rollback.web.hosts import basic, host_of, is_base_address, is_loopback
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _DOCKER_VARIABLES = "DOCKERHUB_USERNAME and DOCKERHUB_TOKEN"
 _VARIABLES = "REGISTRY_HOST, REGISTRY_USERNAME and REGISTRY_PASSWORD"
-# What Docker itself calls Docker Hub in its configuration is the first of these.
-_DOCKER_NAMES = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 _DOCKER_REGISTRY = "https://registry-1.docker.io"
 _DOCKER_HUB_API = "https://hub.docker.com"
 # Hosts of Docker's own that may see a Docker Hub credential.
@@ -101,7 +99,7 @@ def find_access(
     names = [host, endpoint.registry] if entitled else [host]
     variables = _VARIABLES
     if endpoint.registry == DOCKER_HUB and entitled:
-        names += _DOCKER_NAMES
+        names += HUB_NAMES
         variables = _DOCKER_VARIABLES
     where = f" (for {host})" if variables == _VARIABLES else ""
     sign_in = f"set {variables}{where}"

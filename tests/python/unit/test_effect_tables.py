@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import combinations, product
 
 import pytest
+import yaml
 
 from gitops_rollback.effective.effect import judge
 from gitops_rollback.effective.images import split_image
 from gitops_rollback.effective.objects import read_selector
 from gitops_rollback.effective.replace import passed_on, read_replacements
 from gitops_rollback.effective.sources import applies
-from gitops_rollback.effective.tree import TreeError
+from gitops_rollback.effective.tree import TreeError, same
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.objects import POD_SPECS
@@ -258,3 +260,28 @@ def test_entries_of_a_kustomization_that_lists_nothing_are_for_what_is_below_it(
     }
     found = {one.workload: one.image for one in effect_of(files).landed}
     assert found == {"cart": "acme/cart:2", "b": "acme/cart:1" if folder else "acme/cart:2"}
+
+
+TREES = (
+    *("null", "a", "'1'", "1", "true", "{}", "[]", "{a: 1}", "{a: '1'}", "{a: 1, b: 2}", "[1]"),
+    *(
+        "{b: 2, a: 1}",
+        "[1, 2]",
+        "[2, 1]",
+        "{a: [1, {b: null}]}",
+        "{a: [1, {c: null}]}",
+        "{a: null}",
+    ),
+)
+
+
+@pytest.mark.parametrize("one", TREES)
+def test_two_trees_say_the_same_where_json_has_them_so(one: str) -> None:
+    for other in TREES:
+        is_same = json.dumps(yaml.safe_load(one), sort_keys=True) == json.dumps(
+            yaml.safe_load(other), sort_keys=True
+        )
+        assert same(yaml.compose(one), yaml.compose(other)) is is_same, other
+    assert not same(yaml.compose(one), None)
+    assert not same(None, yaml.compose(one))
+    assert same(None, None)

@@ -471,10 +471,11 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     assert [*asked.warnings("charts/cart", field)] == []  # what it includes may read it
 
 
-def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:
+@pytest.mark.parametrize("registry", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_a_registry_that_is_docker_hubs_need_not_be_read(registry: str) -> None:
     files = {path: text for path, text in chart(READS).items() if "clusters" not in path}
     values = "image: {registry: %s, repository: acme/cart, tag: '1'}\n"
-    assert not isinstance(deployed(files | {f"{CHART}values.yaml": values % "docker.io"}), str)
+    assert not isinstance(deployed(files | {f"{CHART}values.yaml": values % registry}), str)
     found = deployed(files | {f"{CHART}values.yaml": values % "ghcr.io"})
     assert "reads .Values.image.registry: it changes nothing" in found
 
