@@ -17,6 +17,7 @@ from gitops_rollback.effective.sources import applies
 from gitops_rollback.effective.tree import TreeError, same
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.kustomize import inside
 from gitops_rollback.manifest.objects import POD_SPECS
 from gitops_rollback.services.config import Environment
 from unit.builders import DEPLOYMENT
@@ -285,3 +286,29 @@ def test_two_trees_say_the_same_where_json_has_them_so(one: str) -> None:
     assert not same(yaml.compose(one), None)
     assert not same(None, yaml.compose(one))
     assert same(None, None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "path"),
+    [
+        ("apps", "x.yaml", "apps/x.yaml"),
+        ("apps", "./b/../x.yaml", "apps/x.yaml"),
+        ("apps", "../b", "b"),
+        ("apps", "..", ""),
+        ("", ".", ""),
+        ("", "..", None),
+        ("apps", "../..", None),
+        ("apps", "../../x", None),
+        ("..", "..", "../.."),  # of local files
+        ("../up", "../x", "../x"),
+        ("apps", "/x.yaml", None),
+        ("apps", "https://example.com/x.yaml", None),
+        ("apps", "git@example.com:acme/x", None),
+        ("apps", "git::x", None),
+        ("apps", "x?ref=main", None),
+    ],
+)
+def test_a_path_leads_to_what_is_in_this_repository_and_nowhere_else(
+    folder: str, text: str, path: str | None
+) -> None:
+    assert inside(folder, text) == path

@@ -37,7 +37,8 @@ VARS = "vars: [{name: TAG, objref: {kind: Service, name: a, apiVersion: v1}}]"
 def overlaid(top: str, **files: str) -> tuple[list[str], list[str]]:
     """The images of an overlay, and why what takes effect of them is not known."""
     more = {f"overlay/{name}.yaml": text for name, text in files.items()}
-    whole = {**BASE, "overlay/kustomization.yaml": f"resources: [../base]\n{top}\n", **more}
+    first = "" if "resources:" in top else "resources: [../base]\n"
+    whole = {**BASE, "overlay/kustomization.yaml": f"{first}{top}\n", **more}
     landed = effect_of(whole, OVERLAY).landed
     return [one.image for one in landed], [why.why for one in landed for why in one.unknowns]
 
@@ -473,3 +474,33 @@ def test_the_folder_that_flux_applies_is_read_if_nothing_of_it_was() -> None:
     assert folders_to_follow(files, files) == ["apps"]
     assert folders_to_follow(files, ()) == []
     assert folders_to_follow({**files, "apps/a.yaml": whole}, files) == []
+
+
+INLINE = "generators:\n- |\n  apiVersion: acme/v1\n  kind: Any\n  metadata: {name: x}"
+ADDS = {  # objects that are not seen
+    "generators: [g.yaml]": True,
+    "generators: [none.yaml]": True,
+    INLINE: True,
+    "helmCharts: [{name: x}]": True,
+    "helmChartInflationGenerator: [{chartName: x}]": True,
+    "resources: [../base, none.yaml]": True,
+    "resources: [../base, 'https://example.com/x.yaml']": True,
+    "generators: [c.yaml]": False,
+    "configMapGenerator: [{name: a}]": False,
+    "secretGenerator: [{name: a}]": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("said", "is_unseen"), ADDS.items())
+def test_an_entry_that_meets_nothing_may_mean_what_is_not_seen(
+    said: str, *, is_unseen: bool
+) -> None:
+    entry = "images: [{name: acme/other, newTag: '6'}]\n"
+    images, why = overlaid(
+        entry + said,
+        g="kind: Any\nmetadata: {name: t}\n",
+        c=BUILTIN.format(kind="ConfigMapGenerator"),
+    )
+    assert images == (["acme/cart:1", "acme/other:6"] if is_unseen else ["acme/cart:1"])
+    assert len(why) == is_unseen
