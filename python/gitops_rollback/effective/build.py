@@ -95,7 +95,9 @@ class Builder:
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
         self.near: set[int] = set()  # images that an entry means, and whose version it leaves
-        self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields)
+        # That of a base is the schema of all that is built after it, the overlay's patches too.
+        own = any(find(one.root, "openapi", "path") is not None for one in by_folder.values())
+        self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields, has_own_schema=own)
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
         self.shared: dict[int, str] = {}  # what replacements copy to where no digest can be
@@ -312,14 +314,13 @@ class Builder:
     def _transform(self, kustomization: Kustomization, work: Work) -> None:
         """Apply what a kustomization says to the objects it has, in kustomize's order."""
         root = kustomization.root
-        custom = find(root, "openapi", "path") is not None
         version = find(root, "openapi", "version")
         if version is not None and text_of(version) != _SCHEMA:
             path, hint = kustomization.path, f"take it out, {ACCEPT}"
             why = f"releases of kustomize differ in which they have; most have {_SCHEMA} alone"
             work.failures.append(Unknown(path, line_of(version), "openapi", why, hint))
         for patch in kustomization.patches:
-            self.patcher.apply(patch, work, custom_schema=custom)
+            self.patcher.apply(patch, work)
         _rename(kustomization, work)
         self._label(root, work)
         for patch in kustomization.json_patches:

@@ -66,14 +66,17 @@ class Patcher:
         raw: Mapping[str, bytes],
         renewed: Mapping[int, Renewed],
         find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
+        *,
+        has_own_schema: bool,
     ) -> None:
         self.parsed = parsed
         self.raw = raw
         self.renewed = renewed
         self._find = find_fields
+        self._has_own_schema = has_own_schema
         self.inline: dict[int, Inline] = {}
 
-    def apply(self, patch: Patch, work: Work, *, custom_schema: bool = False) -> None:
+    def apply(self, patch: Patch, work: Work) -> None:
         """Apply a patch to the objects it is for."""
         name = f"patch {patch.path}" if patch.path else "patch"
         doubt = Unknown(patch.by, patch.line, name, "", LOOK)
@@ -86,12 +89,6 @@ class Patcher:
             return
         work.paths.append(file.path if patch.path else patch.by)
         is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
-        if custom_schema and not is_json:
-            why = "a patch is merged by a schema of its own (openapi)"
-            work.resources = [
-                one.doubted(replace(doubt, why=why)) if fits else one
-                for one, fits in zip(work.resources, chosen, strict=True)
-            ]
         if target is None and is_json:
             work.failures.append(replace(doubt, why="a JSON patch needs a target"))
         elif target is not None and len(roots) != 1:
@@ -214,6 +211,9 @@ class Patcher:
         work: Work,
     ) -> None:
         resource = work.resources[index]
+        if self._has_own_schema:
+            why = "a patch is merged by a schema of its own (openapi)"
+            resource = resource.doubted(replace(doubt, why=why))
         try:
             node = strategic_merge(resource.node, _nameless(root))
         except TreeError as error:

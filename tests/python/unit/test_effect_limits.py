@@ -26,7 +26,7 @@ from unit.builders import DEPLOYMENT, digest
 from unit.test_effect_patches import node, plain
 from unit.test_effect_replacements import VERSIONS, from_versions, images_after, resource
 from unit.test_effect_transformers import overlaid
-from unit.test_effective import FLUX, deciders, effect_of, fields
+from unit.test_effective import FLUX, OVERLAY, deciders, effect_of, fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -268,6 +268,21 @@ def test_a_patch_by_a_schema_of_its_own_is_not_followed() -> None:
     patch = CART.replace("acme/cart:1", "acme/cart:9")
     _images, why = overlaid(text, p=patch)
     assert any("a schema of its own" in one for one in why)
+    _images, why = overlaid(text.removeprefix("openapi: {path: schema.json}\n"), p=patch)
+    assert why == []
+
+
+def test_the_schema_of_a_base_is_that_of_an_overlay_s_patches_for_what_they_patch() -> None:
+    base = "resources: [d.yaml, e.yaml]\nopenapi: {path: schema.json}\n"
+    files = {
+        "base/kustomization.yaml": base,
+        "base/d.yaml": CART,
+        "base/e.yaml": CART.replace("name: cart", "name: other"),
+        "overlay/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
+        "overlay/p.yaml": CART.replace("acme/cart:1", "acme/cart:9"),
+    }
+    landed = effect_of(files, OVERLAY).landed
+    assert {one.image: len(one.unknowns) for one in landed} == {"acme/cart:9": 1, "acme/cart:1": 0}
 
 
 def test_a_component_of_flux_that_is_not_there_makes_the_images_unsure() -> None:
