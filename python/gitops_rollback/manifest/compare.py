@@ -53,18 +53,25 @@ def differences(
     old: ParsedFile, new: ParsedFile, ignored: Collection[tuple[int, str]]
 ) -> list[Difference]:
     """Return what differs, by line; `ignored` are (document, JSON pointer) of the newer version."""
-    before = {_title(node): node for node in old.documents}
+    before = dict(_titled(old))
     found: list[Difference] = []
-    for number, node in enumerate(new.documents):
-        title = _title(node)
-        if title not in before:
+    for number, (key, node) in enumerate(_titled(new)):
+        title, _nth = key
+        if key not in before:
             found.append(Difference(line_of(node), f"{title} is new"))
             continue
         pointers = tuple(pointer for document, pointer in ignored if document == number)
-        inside = _Comparison(pointers).compare(before.pop(title), node, _Place())
+        inside = _Comparison(pointers).compare(before.pop(key), node, _Place())
         found += [Difference(one.line, f"{title}: {one.what}") for one in inside]
-    found += [Difference(1, f"{title} is no longer there") for title in before]
+    found += [Difference(1, f"{title} is no longer there") for title, _nth in before]
     return sorted(found, key=lambda difference: (difference.line, difference.what))
+
+
+def _titled(file: ParsedFile) -> Iterator[tuple[tuple[str, int], yaml.Node]]:
+    """Yield the documents with their titles, of which several may bear one: each by its turn."""
+    titles = [_title(node) for node in file.documents]
+    for number, node in enumerate(file.documents):
+        yield (titles[number], titles[:number].count(titles[number])), node
 
 
 class _Comparison:

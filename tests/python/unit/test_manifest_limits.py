@@ -236,6 +236,8 @@ spec: {source: {path: a, kustomize: {images: [acme/cart:1, {a: b}, acme/shop=acm
         ("a: ~\n", "a: text\n", 1),
         ("a: 1\n---\n", "a: 1\n", 1),
         ("a: 1\nb: 2\n", "a: 1\n", 1),
+        ("kind: A\n---\nkind: A\n", "kind: A\n---\nkind: A\n", 0),
+        ("kind: A\nx: 1\n---\nkind: A\n", "kind: A\n", 2),
         ("a: [1, 2]\n", "a: [1]\n", 1),
     ],
 )
