@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from gitops_rollback.manifest.document import scalars_of
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import HELM, Problem
-from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.kustomize import is_kustomization, patch_texts
 from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.scalars import block_of, read_scalar
 from gitops_rollback.services.config import FILE
 from gitops_rollback.services.inventory import service_names
 
@@ -359,12 +361,9 @@ def find_elsewhere(
     """
     wanted = settings.image.full_repository if settings.image else service
     last = wanted.rpartition("/")[2]
-    files = [
-        file
-        for path, file in manifests.files.items()
-        if environment.holds(path) and not is_kustomization(path)
-    ]
-    for file in files:
+    held = [file for path, file in manifests.files.items() if environment.holds(path)]
+    files = [file for file in held if not is_kustomization(file.path)]
+    for file in (*files, *_patches_in(held)):
         for item in objects_of(file):
             for pointer, node in _scalars(item):
                 image = find_image(str(node.value))
@@ -379,6 +378,14 @@ def find_elsewhere(
     return _in_comment(service, named, files)
 
 
+def _patches_in(files: Iterable[ParsedFile]) -> Iterator[ParsedFile]:
+    """Yield what is written into kustomizations as a patch."""
+    for file in files:
+        for text in patch_texts(file) if is_kustomization(file.path) else ():
+            with suppress(ManifestError):  # it is no YAML, as whoever builds with it says
+                yield block_of(file, text)
+
+
 def _pointed(
     service: str, file: ParsedFile, item: ManifestObject, pointer: str, node: yaml.ScalarNode
 ) -> ManifestError:
@@ -389,7 +396,7 @@ def _pointed(
         else f'fields = ["{pointer}"]'
     )
     return ManifestError(
-        f"{file.path}:{node.start_mark.line + 1} names '{node.value}' at {pointer} of a "
+        f"{file.path}:{read_scalar(file, node).line} names '{node.value}' at {pointer} of a "
         f"{item.kind}, a kind that is not known to run an image there",
         f"if it does, name the place in .gitops-rollback.toml: [services.{service}] {line}",
     )

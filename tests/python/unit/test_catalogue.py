@@ -272,6 +272,31 @@ def test_what_the_hint_says_to_configure_makes_it_a_field(text: str) -> None:
     assert field.value == "acme/cart:1"
 
 
+def test_an_image_in_a_patch_of_an_unknown_kind_is_named_with_what_to_configure() -> None:
+    text = """\
+resources: [farm.yaml]
+patches:
+- patch: '['
+- patch: |
+    apiVersion: a.b/v1
+    kind: Farm
+    metadata: {name: a}
+    spec:
+      containers:
+      - image: acme/cart:1
+"""
+    farm = b"apiVersion: a.b/v1\nkind: Farm\nmetadata: {name: a}\nspec: {image: acme/x:1}\n"
+    files = {"kustomization.yaml": text.encode(), "farm.yaml": farm}
+    with pytest.raises(
+        ManifestError, match=r"kustomization\.yaml:10 names 'acme/cart:1'"
+    ) as caught:
+        found_service(files)
+    line = caught.value.hint.partition("[services.cart] ")[2]
+    assert line == 'kinds = { Farm = "/spec" }'
+    [field] = found_service(files, f"[services.cart]\n{line}\n").fields
+    assert field.place == "kustomization.yaml:10"
+
+
 @pytest.mark.parametrize(
     "text",
     [
