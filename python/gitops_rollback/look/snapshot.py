@@ -15,7 +15,13 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import find_fields, once
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
-from gitops_rollback.ledger.state import FOLDER, named_at, parse_state, path_of
+from gitops_rollback.ledger.state import (
+    FOLDER,
+    BrokenStateError,
+    named_at,
+    parse_state,
+    path_of,
+)
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
@@ -386,7 +392,11 @@ def _left_of(
     branch += (field for one in effective for field in one.live)
     gone = find_holds(place_holds(theirs, once(branch)), ()).retired
     there = tuple(file for file in theirs if file not in gone)
-    own = parse_state(files[path], environment.name, name) if path in files else None
+    try:
+        own = parse_state(files[path], environment.name, name) if path in files else None
+    except BrokenStateError as error:  # there is no service to repair it for
+        hint = f"restore it from Git (git log -- {path}), or delete it by hand, with a commit"
+        raise error.reworded(error.message, hint) from error
     fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))
     elsewhere = frozenset(config.environments) - {environment.name}
     holds = Holds(ours=there, retired=gone)

@@ -33,6 +33,7 @@ _WORDS = {
     "rollback": ("rolled back, held", "runs already"),
     "release": ("released", "is not held"),
     "history": ("repaired", "has a sound state file"),
+    "retire": ("retired", "is gone"),
 }
 
 

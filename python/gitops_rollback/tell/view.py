@@ -50,7 +50,7 @@ def view_of(output: Output) -> View:
         ink=ink_of(sys.stdout),
         present=clock.now(),
         limit=MOST_LINES if limit is None else int(limit),
-        command=output.command,
+        command="retire" if options.get("retire") else output.command,
         explains=bool(options.get("explain")),
         form=str(options.get("format") or "text"),
         is_in_jenkins=place_of(output.environment) is Place.JENKINS,

@@ -284,7 +284,13 @@ def test_what_is_left_of_a_service_that_is_gone_stops_nobody_and_is_removed(
     drilled = shop.run("check", "--service", "pay").result["findings"]
     assert any("its field is found no more" in one["message"] for one in drilled)
     shop.refused(1, "config", "history", "--service", "pay", "--retire", "--reason", "gone")
-    shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
+    state = shop.text(CART_STATE)
+    shop.commit({CART_STATE: "{"})
+    run = shop.refused(1, "repository", "history", "cart", "--retire", "--reason", "gone")
+    assert run.error["hint"].startswith(f"restore it from Git (git log -- {CART_STATE})")
+    shop.commit({CART_STATE: state})
+    run = shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
+    assert "cart: 1.4.1 retired" in run.stdout
     assert CART_STATE in shop.changed()
     assert held_files(shop) == []
     assert "retired" not in shop.ok("plan", "--all").said
