@@ -21,10 +21,11 @@ from gitops_rollback.model import whole_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.scalars import Host
 
 _BOM = codecs.BOM_UTF8.decode()
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HAS_LIBYAML = hasattr(yaml, "CSafeLoader")
 _MERGE = "tag:yaml.org,2002:merge"
 # YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
 _OTHER_IN_YAML_1_2 = regex(
@@ -84,6 +85,22 @@ _COLUMNS, _BRACKETS = 40, 100
 _MAY_BE_TANGLED = regex(rf"^[ ?:-]{{{_COLUMNS}}}|(?:^|[\s\[{{,:])\*[^\s*]", re.MULTILINE)
 
 
+class Loader(yaml.CSafeLoader if _HAS_LIBYAML else yaml.SafeLoader):  # type: ignore[misc]
+    """PyYAML's, that looks at the same plain text once, and has no tags by paths."""
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        """Return the tag of a node that has none."""
+        if kind is yaml.ScalarNode:
+            return tag_of(value) if implicit[0] else STRING
+        return MAP if kind is yaml.MappingNode else SEQUENCE
+
+    def descend_resolver(self, _parent: object, _index: object) -> None:
+        """Nothing: no path says a tag."""
+
+    def ascend_resolver(self) -> None:
+        """Nothing either."""
+
+
 class TangledError(ManifestError):
     """Raised for a document that is readable, and that nothing can go through."""
 
@@ -93,7 +110,8 @@ class ParsedFile:
     """One manifest file: its `text` without a byte order mark, and the root node of each document.
 
     Offsets of nodes count characters of `text`; line ends are as in the file. `host` is absent but
-    for a text within another file, whose `blocks` keeps it (see `scalars.py`).
+    for a text within another file, whose `blocks` keeps it (see `scalars.py`); `found` keeps the
+    image fields (see `fields.py`).
     """
 
     path: str
@@ -102,6 +120,9 @@ class ParsedFile:
     documents: tuple[yaml.Node, ...] = field(repr=False)
     host: Host | None = field(default=None, repr=False, compare=False)
     blocks: dict[int, ParsedFile] = field(default_factory=dict, repr=False, compare=False)
+    found: dict[tuple[object, ...], tuple[ImageField, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def trees(self) -> tuple[yaml.Node, ...]:
@@ -237,8 +258,8 @@ def parse(path: str, data: bytes) -> ParsedFile:
 
 def _composed(text: str) -> tuple[yaml.Node, ...]:
     """Return the root of each document, by the fastest way that this Python has."""
-    plain = None if _LOADER is not yaml.SafeLoader else compose(text)
-    return tuple(yaml.compose_all(text, Loader=_LOADER)) if plain is None else plain
+    plain = None if _HAS_LIBYAML else compose(text)
+    return tuple(yaml.compose_all(text, Loader=Loader)) if plain is None else plain
 
 
 class _Read:
@@ -569,7 +590,7 @@ def _refuse_too_much(path: str, text: str) -> int:
     if is_flat and most <= MOST_NODES:
         return most
     depth = number = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+    for number, event in enumerate(yaml.parse(text, Loader=Loader)):
         if number > MOST_NODES:
             raise ManifestError(
                 f"{path} has more than {MOST_NODES} keys and values: it is not read",

@@ -64,12 +64,21 @@ def find_fields(
     further_kinds: Mapping[str, str] | None = None,
     pointers: tuple[str, ...] = (),
 ) -> tuple[ImageField, ...]:
-    """Return the image fields of a file in its order.
+    """Return the image fields of a file in its order, looked for once.
 
     `further_kinds` maps a kind to the JSON pointer of its pod specification, `pointers` lead to
     images in any object. Raises `ManifestError` where a key stands twice on the way to a field,
     and for Helm templates.
     """
+    key = (pointers, *sorted((further_kinds or {}).items()))
+    if key not in file.found:
+        file.found[key] = _found(file, further_kinds or {}, pointers)
+    return file.found[key]
+
+
+def _found(
+    file: ParsedFile, further_kinds: Mapping[str, str], pointers: tuple[str, ...]
+) -> tuple[ImageField, ...]:
     refuse_template_file(file)
     if is_kustomization(file.path) and file.host is None:
         found = [entry.field for entry in entries_of(file)]
@@ -77,7 +86,7 @@ def find_fields(
         refuse_duplicate_keys(file.path, _mappings(file) if found else ())
     else:
         found = [
-            *_of_objects(file, further_kinds or {}, pointers),
+            *_of_objects(file, further_kinds, pointers),
             *_of_values(file),
             *override_fields(file),
             *_of_json_patches(file),

@@ -32,6 +32,16 @@ def workload(kind: str, spec: object, name: str = "cart") -> dict[str, object]:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
+def test_the_fields_of_a_file_are_looked_for_once_for_the_same_kinds() -> None:
+    job = yaml.safe_dump(workload("Run", TEMPLATE))
+    file = parse("a.yaml", job.encode())
+    kinds = {"Run": "/spec/template/spec"}
+    assert find_fields(file) is find_fields(file, {}) == ()
+    assert find_fields(file, kinds) is find_fields(file, dict(kinds))
+    assert [one.container for one in find_fields(file, kinds)] == ["wait", "server"]
+    assert find_fields(file, {}, ("/metadata/name",))[0].pointer == "/metadata/name"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "pointer"),
     [

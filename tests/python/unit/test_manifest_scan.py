@@ -210,21 +210,42 @@ def test_a_manifest_with_a_change_is_read_as_pyyaml_reads_it_or_left(data: st.Da
     assert found is None or [made(root) for root in found] == by_pyyaml(text)
 
 
+def by(loader: type[Any], text: str) -> list[Any]:
+    return [made(root) for root in yaml.compose_all(text, Loader=loader)]
+
+
 @pytest.mark.skipif(not COLLECTED.exists(), reason="../shared/data/manifests is not there")
 def test_the_manifests_of_real_repositories_are_read_as_pyyaml_reads_them() -> None:
     paths = [path for path in COLLECTED.rglob("*") if path.suffix in (".yaml", ".yml", ".json")]
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     found = [(compose(text), by_pyyaml(text)) for text in texts]
     assert all(plain is None or [made(root) for root in plain] == real for plain, real in found)
+    readable_texts = [text for text, (_plain, real) in zip(texts, found, strict=True) if real]
+    assert all(by(document.Loader, text) == by(yaml.CSafeLoader, text) for text in readable_texts)
     readable = [plain for plain, real in found if real is not None]
     assert sum(plain is not None for plain in readable) > 0.9 * len(readable)
+
+
+@pytest.mark.parametrize("parser", [yaml.SafeLoader, yaml.CSafeLoader])
+@pytest.mark.parametrize(
+    "text",
+    [
+        MANIFEST,
+        "a: 1\nb: '1'\nc: ! 1\nd: !!str 1\ne: !x [~, {}, '', yes, 2026-01-15]\n? 0x1f\n: |\n  1\n",
+        "- \n- ''\n- !\n- ! {}\n- ! []\n- <<: {a: =}\n- &a 1.5\n- *a\n--- 12:30\n",
+    ],
+)
+def test_what_asks_for_no_tag_twice_tags_as_pyyaml_does(parser: type[Any], text: str) -> None:
+    names = ("resolve", "descend_resolver", "ascend_resolver")
+    ours = type("Ours", (parser,), {name: vars(document.Loader)[name] for name in names})
+    assert by(ours, text) == by(parser, text)
 
 
 def test_where_there_is_no_parser_in_c_plain_manifests_are_read_fast() -> None:
     def unused(*_: object, **__: object) -> None:
         raise AssertionError
 
-    with patch.object(document, "_LOADER", yaml.SafeLoader):
+    with patch.object(document, "_HAS_LIBYAML", new=False):
         with patch.object(yaml, "compose_all", unused):
             file = document.parse("x.yaml", MANIFEST.encode())
         slow = document.parse("x.yaml", b"a: >-\n  b\n")
