@@ -6,6 +6,7 @@ Asked are git's server and its host, registries, Jenkins, the cluster; storage i
 from __future__ import annotations
 
 import gc
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,9 @@ from gitops_rollback.forges.rules import BranchRules, Commit
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.state import path_of
 from gitops_rollback.look.builds import lost_builds
+from gitops_rollback.look.environment_files import Paths, list_entries, meant_paths
 from gitops_rollback.look.snapshot import known_names, read_config, read_environment, read_snapshot
+from gitops_rollback.manifest.document import let_go
 from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
 from gitops_rollback.refusals import Place, place_of
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
 _DOCKER_HUB = "docker.io"
 _MESSAGE = "SERVICE ENVIRONMENT: 1.5.0 → 1.4.2 (rollback)"  # the form of this tool's subjects
 _LARGEST_ANSWER = 100_000
+_FILES_AT_ONCE = 1_000  # some 100 MB, where they have 200 lines each
 
 
 @dataclass
@@ -110,21 +114,61 @@ class _Drill:
         self.findings += ask_flux(self.session, self.paths)
 
     def _environment(self, read: EnvironmentFiles) -> None:
-        """Look at all services at once; where that fails for all, at each half."""
+        """Look at all services, in parts; what is nobody's is known once all were looked at."""
         names = self._names(read)
         self.has_services = self.has_services or bool(names)
-        parts = [names] if names else []
-        while parts:
-            part = parts.pop()
-            half = len(part) // 2
-            if not self._look_at(read, part):
-                parts += [part[half:], part[:half]]
-            if parts:  # what was read may be more than there is room for, together
-                gc.collect()
+        unread: dict[str, Finding] = {}
+        theirs: set[tuple[str, str]] = set()
+        retired: list[dict[tuple[str, str], None]] = []
+        for snapshot in self._snapshots(read, names, unread):
+            theirs |= are_of_others(snapshot.services)
+            if snapshot.services:
+                retired.append(dict.fromkeys(retired_holds(snapshot.services)))
+                self._services(snapshot)
+            del snapshot  # before the next one is read
+        here = read.environment.name
+        self.findings += (one for name, one in unread.items() if (name, here) not in theirs)
+        self.findings += (
+            Finding("hold", read.environment.told, WARNING, one[0], f"{one[1]}, if it is gone")
+            for one in (retired[0] if retired else ())
+            if all(one in others for others in retired)
+        )
         self.findings += storage_risks(read)
         self.findings += judge_builds(
             lost_builds(self.session.jenkins_store(), self.repository, read, names)
         )
+
+    def _snapshots(
+        self, read: EnvironmentFiles, names: tuple[str, ...], unread: dict[str, Finding]
+    ) -> Iterator[Snapshot]:
+        """Yield as many services at once as have few files, or where these are too large, half.
+
+        What is found of those that cannot be read goes into `unread`.
+        """
+        environment = read.environment.name if read.config.environments else None
+        parts = _parts(read, names)[::-1] if names else []
+        if len(parts) > 1:  # in one batch
+            listed = list_entries(self.repository, read.tip, read.environment, read.config, names)
+            self.repository.read(entry.oid for entry in listed.values())
+        while parts:
+            part = parts.pop()
+            half = len(part) // 2
+            try:
+                request = Request(part, environment, None, apart=True)
+                snapshot = read_snapshot(self.repository, request, self.tip)
+            except GitopsRollbackError as error:
+                if not half:
+                    unread[part[0]] = self._unread(read, part[0], error)
+                    continue
+                parts += [part[half:], part[:half]]
+                error.__traceback__ = None  # it holds what was read: more than there is room for
+                gc.collect()
+            else:
+                unread |= {n: self._unread(read, n, one) for n, one in snapshot.unread.items()}
+                yield snapshot
+                del snapshot
+            if parts:
+                let_go()
 
     def _names(self, read: EnvironmentFiles) -> tuple[str, ...]:
         """Return the services that are meant: named, else configured or with a state file."""
@@ -133,30 +177,6 @@ class _Drill:
         if named:
             return read.config.expand(named, repeated(options, "set"))
         return known_names(self.repository, read.config, read.environment, read.tip)
-
-    def _look_at(self, read: EnvironmentFiles, names: Sequence[str]) -> bool:
-        """Look at some services; tell whether, of several, any could be read together."""
-        environment = read.environment.name if read.config.environments else None
-        request = Request(tuple(names), environment, None, apart=True)
-        try:
-            snapshot = read_snapshot(self.repository, request, self.tip)
-        except GitopsRollbackError as error:
-            if len(names) == 1:
-                self.findings.append(self._unread(read, names[0], error))
-            return len(names) == 1
-        theirs = are_of_others(snapshot.services)
-        self.findings += (
-            self._unread(read, name, error)
-            for name, error in snapshot.unread.items()
-            if (name, read.environment.name) not in theirs
-        )
-        if snapshot.services:
-            self._services(snapshot)
-        self.findings += (
-            Finding("hold", read.environment.told, WARNING, message, f"{command}, if it is gone")
-            for message, command in retired_holds(snapshot.services)
-        )
-        return True
 
     def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:
         """Return what is found of a service that cannot be read: one that is gone is passed by."""
@@ -199,6 +219,20 @@ class _Drill:
                 return [Refused(snapshot.services[0], error)]
         single = (replace(snapshot, services=(at,)) for at in snapshot.services)
         return [one for alone in single for one in self._decided(alone)]
+
+
+def _parts(read: EnvironmentFiles, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return services in parts of a bounded number of files; all at once where all files are few.
+
+    So they are where one is looked for in all of them.
+    """
+    config, environment = read.config, read.environment
+    if not (read.unread and all(config.settings(name).manifests for name in names)):
+        return [names]
+    paths = Paths(read.paths)
+    files = accumulate(len(meant_paths(name, environment, config, paths)) for name in names)
+    parts = groupby(zip(names, files, strict=True), lambda one: one[1] // _FILES_AT_ONCE)
+    return [tuple(name for name, _files in part) for _number, part in parts]
 
 
 def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

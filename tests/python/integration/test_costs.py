@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from random import randbytes
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+from weakref import ReferenceType, ref
 
 import pytest
 import yaml
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from _typeshed import TraceFunction
 
+    from gitops_rollback.look.snapshot import Snapshot
     from integration.conftest import Workshop
     from servers.jenkins_server import JenkinsServer
 
@@ -327,18 +330,30 @@ def eight(workshop: Workshop) -> Shop:
 
 
 @pytest.mark.parametrize(
-    ("most", "looks"),
+    ("most", "files", "looks"),
     [
-        pytest.param(document.MOST_AT_ONCE, 1, id="at once"),
-        pytest.param(300, 7, id="in quarters, of all and of each half first"),
+        pytest.param(document.MOST_AT_ONCE, 8, 1, id="at once"),
+        pytest.param(document.MOST_AT_ONCE, 7, 3, id="many files: 3 at once"),
+        pytest.param(300, 8, 7, id="in quarters, of all and of each half first"),
     ],
 )
 def test_a_drill_looks_at_all_services_at_once_or_at_as_many_as_there_is_room_for(
-    eight: Shop, most: int, looks: int
+    eight: Shop, most: int, files: int, looks: int
 ) -> None:
-    """What cannot be read of one service is told beside the others."""
+    """What cannot be read of one service is told beside the others; what was read is let go."""
+    were_read: list[ReferenceType[Snapshot]] = []
+
+    def alone(*arguments: Any) -> Snapshot:  # noqa: ANN401 - of read_snapshot
+        gc.collect()
+        assert not any(one() for one in were_read)
+        snapshot = read_snapshot(*arguments)
+        were_read.append(ref(snapshot))
+        return snapshot
+
     with (
-        patch.object(drilling, "read_snapshot", wraps=read_snapshot) as read,
+        patch.object(drilling, "read_snapshot", side_effect=alone) as read,
+        patch.object(inventory, "MOST_DISCOVERED_FILES", files),
+        patch.object(drilling, "_FILES_AT_ONCE", 3),
         patch.object(document, "MOST_AT_ONCE", most),
         patch.object(document, "_READ", document._Read()),  # noqa: SLF001 - and what others left
         patch.object(document, "_PARSED", document.Parsed()),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
+from gitops_rollback.commands import drilling
+from gitops_rollback.services import inventory
 from integration.shop import CART, CART_PATH, CART_STATE, Shop, canonical, digest, image
 
 if TYPE_CHECKING:
@@ -346,7 +349,8 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
 
 
 def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: Path) -> None:
-    config = '[services.{}]\nmanifests = ["apps/cart/*.yaml"]\n'
+    globs = 'manifests = ["apps/cart/*.yaml"]\n'
+    config = f"[defaults]\n{globs}[services.{{}}]\n{globs}"
     shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config.format("store")})
     for tag in ("1.4.2", "1.5.0"):
         shop.ok("deploy", "--service", "store", "--image", image(tag))
@@ -355,6 +359,9 @@ def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: 
     shop.commit({".gitops-rollback.toml": config.format("shop")})
     assert "retired" not in shop.run("plan", "--all").said
     assert "retired" not in shop.run("check", "--all").said
+    many = patch.object(inventory, "MOST_DISCOVERED_FILES", 0)  # then they are looked at in parts
+    with many, patch.object(drilling, "_FILES_AT_ONCE", 1):
+        assert "retired" not in shop.run("check", "--all").said
     retire = ("history", "--service", "store", "--retire", "--reason", "renamed")
     run = shop.refused(1, "config", *retire)
     assert "still there under another name" in run.error["message"]
