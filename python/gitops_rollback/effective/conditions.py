@@ -32,11 +32,12 @@ _WORDS = r"\{\{-?\s*(?P<word>if|with|range|define|block|else|end)\b"
 _BEGIN = regex(_WORDS)
 _BLOCK = regex(rf"{_WORDS}(?P<rest>(?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{{}}\"`])*)\}}\}}")
 _NAME = regex(r"\s*[\"`]([^\"`]+)[\"`]")
-_ELSE = regex(r"\s*(?:if|with)\b(?P<rest>.*)", re.DOTALL)
+_ELSE = regex(r"\s*(?P<word>if|with)\b(?P<rest>.*)", re.DOTALL)
 _SET = regex(r"\s*\$\w+\s*(?:,\s*\$\w+\s*)?:?=")
 _FIELD = regex(r"(?:\$\w*)?(?:\??\.[\w-]+)+")
 _ACTION = regex(r"\{\{-?[ \t]*([^{}]*?)-?\}\}")
-_DOT = regex(r"(?<![\w$?.)\"])\.(?=[\w\s]|$)")
+_FIELDS = regex(r"(?P<text>\"(?:[^\"\\]|\\.)*\"|`[^`]*`)|(?<![\w$?.)])\.(?P<key>\w?)", re.DOTALL)
+_VALUE = regex(r"\$?\.Values(?:\??\.[\w-]+)*")
 # Conditions on these tell how an image is written, and both ways are looked at.
 _OF_IMAGES = frozenset((*NAME_KEYS, *TAG_KEYS, "registry", "digest", "global", "imageRegistry"))
 _PLAIN_WORDS = frozenset({"and", "or", "not", "empty", "(", ")"})
@@ -92,9 +93,11 @@ class State(Enum):
 class _Frame:
     """A block that is open: whether it is made, and whether something of it was before."""
 
-    def __init__(self, state: State, *, title: str = "", name: str = "") -> None:
+    def __init__(
+        self, state: State, *, title: str = "", name: str = "", dot: str | None = None
+    ) -> None:
         self.title, self.name = title, name
-        self.moves_dot = title.startswith(("with ", "range "))
+        self.dot = dot  # what it is within; empty for what is not followed, None as outside
         self.state = self._taken = state
         self.branch = 0
         self.branches = {0} if state is not State.NOT_MADE else set()
@@ -139,6 +142,7 @@ def parts_of(text: str, values: yaml.Node | None) -> Parts:
         piece, position = text[position:end], found.end() if found is not None else end
         word = found[0] if found is not None and found["word"] not in ("else", "end") else ""
         is_dead = any(one.state is State.NOT_MADE for one in frames)
+        piece = _ACTION.sub(lambda one: _located(one[0], frames), piece)
         kept = "\n" * piece.count("\n") if is_dead else piece
         owner = next((one.name for one in frames if one.name), "")
         if not is_dead:
@@ -155,7 +159,7 @@ def parts_of(text: str, values: yaml.Node | None) -> Parts:
             if len(frames) > _DEEPEST:
                 return _in_doubt(text, "blocks that are too deep")
             if found["word"] in ("if", "with", "range") and not owner:
-                _note_sure(made, frames, line, found["rest"].strip("- \t\n"))
+                _note_sure(made, frames, line, _located(found["rest"].strip("- \t\n"), frames))
             _step(frames, found, values)
             line += found[0].count("\n")
     return replace(made, text="".join(out), top="".join(top))
@@ -184,7 +188,7 @@ def _note(made: Parts, frames: list[_Frame], first: int, piece: str, owner: str)
     """Note of some lines in which definition they stand, and under what that is not followed."""
     doubtful = [one for one in frames if one.state is State.DOUBT]
     guards = tuple(Guard(one, one.branch, one.title) for one in doubtful)
-    unsure = any(one.state is not State.MADE or one.moves_dot for one in frames)
+    unsure = _dot(frames) == "" or any(one.state is not State.MADE for one in frames)
     for number in range(first, first + piece.count("\n") + 1):
         if owner:
             made.owners[number] = owner
@@ -205,8 +209,34 @@ def _note(made: Parts, frames: list[_Frame], first: int, piece: str, owner: str)
 def _note_sure(made: Parts, frames: list[_Frame], line: int, expression: str) -> None:
     """Note an expression that is evaluated if all that it stands in is made."""
     if all(one.state is State.MADE for one in frames):
-        is_moved = any(one.moves_dot for one in frames)
-        made.sure.append((line, _DOT.sub("$_.", expression) if is_moved else expression))
+        unknown = _fields(expression, "$_") if _dot(frames) == "" else expression
+        made.sure.append((line, unknown))
+
+
+def _dot(frames: list[_Frame]) -> str | None:
+    """Return what the dot is: a value, empty for what is not followed, None for all of them."""
+    inner = (one for one in reversed(frames) if one.dot is not None or one.name)
+    return next((one.dot for one in inner), None)
+
+
+def _located(text: str, frames: list[_Frame]) -> str:
+    """Return what stands in blocks as it would outside, where a value is the dot."""
+    dot = _dot(frames)
+    return _fields(text, dot) if dot else text
+
+
+def _fields(text: str, dot: str) -> str:
+    def field_of(found: re.Match[str]) -> str:
+        return found[0] if found["text"] else f"{dot}.{found['key']}" if found["key"] else dot
+
+    return _FIELDS.sub(field_of, text)
+
+
+def _moved(word: str, rest: str) -> str | None:
+    """Return what the dot is in a block."""
+    value = _SET.sub("", rest, count=1).strip()
+    is_plain = word == "with" and _VALUE.fullmatch(value)
+    return value if is_plain else "" if word in ("with", "range") else None
 
 
 def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) -> None:
@@ -215,21 +245,25 @@ def _step(frames: list[_Frame], found: re.Match[str], values: yaml.Node | None) 
     if word == "end":
         del frames[-1:]
     elif word == "else":
-        again = _ELSE.fullmatch(rest)
         if frames:
+            frames[-1].dot = None
+            rest = _located(rest, frames)
+            again = _ELSE.fullmatch(rest)
             state, why = _state(again["rest"], values) if again is not None else (State.MADE, "")
             frames[-1].turn(state, f"else {rest}{why}")
-            frames[-1].moves_dot |= rest.startswith("with")
+            frames[-1].dot = _moved(again["word"], again["rest"]) if again is not None else None
     elif word == "block":  # which is made where it stands
         frames.append(_Frame(State.MADE))
     elif word == "define":
         name = _NAME.match(rest)
         frames.append(_Frame(State.MADE, name=name[1] if name is not None else "?"))
     else:
+        rest = _located(rest, frames)
         state, why = _state(rest, values)
         if word == "range" and state is State.DOUBT:  # what it goes over is looked for elsewhere
             state = State.EITHER
-        frames.append(_Frame(state, title=f"{word} {rest}{why}"))
+        title = f"{word} {rest}{why}".replace("?.", ".")
+        frames.append(_Frame(state, title=title, dot=_moved(word, rest)))
 
 
 def _state(condition: str, values: yaml.Node | None) -> tuple[State, str]:

@@ -31,8 +31,8 @@ _VERB = regex(r"%(.?)")
 _ACTION = regex(
     r"(?:\s*\{\{-(?=\s)|\{\{)((?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{}\"`])*?)(?:(?<=\s)-\}\}\s*|\}\})"
 )
-_BLOCK = regex(r"(?:if|else|end)\b")  # of which a branch is followed that is surely made
-_OTHER_BLOCK = regex(r"(?:with|range|block|define|template|break|continue)\b")
+_BLOCK = regex(r"(?:if|with)\b")  # of which that is left which is surely made
+_OTHER_BLOCK = regex(r"(?:range|block|define|template|break|continue)\b")
 _CONTEXTS = (".", "$")
 _DEEPEST = 20  # templates within each other
 
@@ -338,6 +338,11 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "squote": _of_text("'{}'".format),
     "toString": _of_text(str),
     "trim": _of_text(str.strip),
+    "lower": _of_text(str.lower),
+    "trunc": lambda most, text: str.__getitem__(text, slice(most)) if most >= 0 else UNKNOWN,
+    "replace": lambda old, new, text: str.replace(text, old, new),
+    "trimPrefix": lambda part, text: str.removeprefix(text, part),
+    "trimSuffix": lambda part, text: str.removesuffix(text, part),
     "tpl": lambda text, _context: text if "{{" not in _texts((text,))[0] else UNKNOWN,
 }
 _LAZY = frozenset({"and", "or", "default", "coalesce", "ternary", "tpl"})

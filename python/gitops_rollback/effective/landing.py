@@ -31,7 +31,7 @@ from gitops_rollback.manifest.document import (
     values_of,
 )
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.helm import NO_NAME, values_fields
+from gitops_rollback.manifest.helm import NO_NAME, OTHER_REGISTRY, values_fields
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
     DIGEST,
@@ -354,10 +354,13 @@ class Lander:
     def _of_value(
         self, resource: Resource, item: ManifestObject, layers: Layers, field: ImageField
     ) -> Landing:
-        decider, over = self._decider(resource, field, layers.embedded)
-        is_own = decider.path in (resource.path, *resource.by)  # its version, if nothing else
         is_whole = all(is_no_image(steps) for steps, _doubt in layers.unread)
         whole = layers.values if is_whole else None  # of all that the chart gets
+        named = "" if layers.folder is None else self.templates.name(layers.folder, field, whole)
+        decider, over = self._decider(resource, field, layers.embedded)
+        if named and decider.problem == OTHER_REGISTRY:
+            decider = replace(decider, problem=EDITABLE, other_name="")
+        is_own = decider.path in (resource.path, *resource.by)  # its version, if nothing else
         unread = [one for steps, one in layers.unread if _may_set(steps, field)]
         doubt, said = self._of_templates(layers.folder, field, whole)
         of_chart = layers.of_chart if decider.path in layers.chart else ()
@@ -368,11 +371,10 @@ class Lander:
             labels=item.names | self._first_names(resource),
             namespace=item.namespace or "",
         )
-        written = "" if layers.folder is None else self.templates.name(layers.folder, field, whole)
         return Landing(
             use,
             decider,
-            field.name_text or written,
+            named or field.name_text,
             field.version,
             over,
             unknowns=(

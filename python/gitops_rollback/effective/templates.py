@@ -23,7 +23,7 @@ from gitops_rollback.effective.tree import find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
-from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, TAG_KEYS
+from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, OTHER_REGISTRY, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG, split_version
 from gitops_rollback.manifest.patterns import go_glob
 
@@ -165,8 +165,8 @@ class Templates:
         return self._written_out(folder, image, values)
 
     def name(self, folder: str, image: ImageField, values: yaml.Node | None = None) -> str:
-        """Return the name that templates give to an image whose values have none; else empty."""
-        if image.problem != NO_NAME:
+        """Return the name that templates give to an image of which it is theirs; else empty."""
+        if image.problem not in (NO_NAME, OTHER_REGISTRY):
             return ""
         part = image.parts[-1]
         found: set[str] = set()

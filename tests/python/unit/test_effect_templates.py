@@ -591,7 +591,8 @@ CONDITIONS = {
     "that holds, of a number": ("if .Values.three", ""),
     "that holds, of a text that looks like none": ("if .Values.quoted", ""),
     "that does not hold, of one letter": ("if .Values.letter", "it changes nothing"),
-    "that holds, of a list": ("with $x := .Values.list", ""),
+    "that holds, of a list": ("if $x := .Values.list", ""),
+    "with another dot": ("with .Values.deep", "there is no .Values.deep.Values, and so Helm fails"),
     "of the image": ("if .Values.image.tag", ""),
     "of a part of an image, below the dot": ("if and .image .digest", ""),
     "over a list": ("range .Values.list", ""),
@@ -1169,6 +1170,29 @@ RENDERED = {
         f"{NAME}:{TAG}\n{{{{ if .Values.no }}}}{{{{ else with .Values.on }}}}{{{{ end }}}}",
         "",
     ),
+    "with the image": ("{{ with .Values.image }}{{ .repository }}:{{ .tag }}{{ end }}", ""),
+    "with the image, in another branch": (
+        "{{ with .Values.no }}x{{ else with .Values.image }}{{ .repository }}:{{ .tag }}{{ end }}",
+        "",
+    ),
+    "with something around it": (
+        "{{ with .Values.deep }}{{ with $.Values.image }}{{ .repository }}:{{ .tag }}{{ end }}",
+        "",
+    ),
+    "with what is below the dot": (
+        "{{ with .Values.image }}{{ with .repository }}{{ . }}:{{ end }}{{ .tag }}{{ end }}",
+        "",
+    ),
+    "in small letters": (f"{{{{ .Values.image.repository | lower }}}}:{TAG}", ""),
+    "cut": (f"{NAME}:{{{{ .Values.image.tag | trunc 3 }}}}", "another text of it: acme/cart:9@s"),
+    "cut from behind": (f"{NAME}:{{{{ .Values.image.tag | trunc -3 }}}}", "another text of it"),
+    "without a sign": (f'{NAME}:{{{{ .Values.image.tag | replace "+" "_" }}}}', ""),
+    "without what is before it": (f'{NAME}:{{{{ .Values.image.tag | trimPrefix "v" }}}}', ""),
+    "without what is behind it": (f'{NAME}:{{{{ .Values.image.tag | trimSuffix "-x" }}}}', ""),
+    "without a number": (
+        f"{NAME}:{{{{ .Values.image.tag | trimSuffix 1 }}}}",
+        "another text of it",
+    ),
     "beside what Flux fills in": (f"{NAME}:{TAG}\n  a: {{{{ .Values.filled.some }}}}", ""),
 }
 HELPERS = {
@@ -1267,6 +1291,19 @@ GIVEN = {
         "{}",
         "acme/pay",
     ),
+    "by the registry of all": (
+        (
+            "{{ with .Values.global }}{{ with .imageRegistry }}{{ . }}/{{ end }}{{ end }}"
+            "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+        ),
+        "{global: {imageRegistry: ghcr.io}, image: {repository: acme/cart}}",
+        "ghcr.io/acme/cart",
+    ),
+    "by the registry of all, which is not read": (
+        "{{ .Values.image.repository }}:{{ .Values.image.tag }}",
+        "{global: {imageRegistry: ghcr.io}, image: {repository: acme/cart}}",
+        "acme/cart",
+    ),
     "as the chart's": ("acme/{{ .Chart.Name }}:{{ .Values.tag }}", "{}", ""),
     "as several": (
         "acme/pay:{{ .Values.tag }}\n---\nimage: acme/web:{{ .Values.tag }}",
@@ -1281,7 +1318,10 @@ def test_an_image_whose_values_have_no_name_has_that_of_its_template(
     image: str, values: str, name: str
 ) -> None:
     files = chart(f"image: {image}\n") | {
-        "clusters/r.yaml": release("ours", "  values: {tag: '1'}\n"),
+        "clusters/r.yaml": release(
+            "ours",
+            "  values: {image: {tag: '1'}}\n" if "image" in values else "  values: {tag: '1'}\n",
+        ),
         f"{CHART}values.yaml": values,
     }
     [field] = fields_of(files)
