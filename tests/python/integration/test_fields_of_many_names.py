@@ -349,20 +349,20 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
 
 
 def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: Path) -> None:
-    globs = 'manifests = ["apps/cart/*.yaml"]\n'
-    config = f"[defaults]\n{globs}[services.{{}}]\n{globs}"
-    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config.format("store")})
+    config = '[defaults]\nmanifests = ["apps/{{service}}/*.yaml"]\n'
+    config += '[services.{}]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config.format("bag")})
     for tag in ("1.4.2", "1.5.0"):
-        shop.ok("deploy", "--service", "store", "--image", image(tag))
-    shop.ok("rollback", "--service", "store", "--reason", "carts are empty")
-    shop.ok("release", "--service", "store", "--reason", "over")
+        shop.ok("deploy", "--service", "bag", "--image", image(tag))
+    shop.ok("rollback", "--service", "bag", "--reason", "carts are empty")
+    shop.ok("release", "--service", "bag", "--reason", "over")
     shop.commit({".gitops-rollback.toml": config.format("shop")})
     assert "retired" not in shop.run("plan", "--all").said
     assert "retired" not in shop.run("check", "--all").said
     many = patch.object(inventory, "MOST_DISCOVERED_FILES", 0)  # then they are looked at in parts
     with many, patch.object(drilling, "_FILES_AT_ONCE", 1):
         assert "retired" not in shop.run("check", "--all").said
-    retire = ("history", "--service", "store", "--retire", "--reason", "renamed")
+    retire = ("history", "--service", "bag", "--retire", "--reason", "renamed")
     run = shop.refused(1, "config", *retire)
     assert "still there under another name" in run.error["message"]
     bad = ("deploy", "--service", "shop", "--image", image("1.5.0"))
