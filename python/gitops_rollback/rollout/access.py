@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
-from gitops_rollback.reading import read_json
+from gitops_rollback.reading import read_file, read_json
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as
 _PIECE = 4096  # bytes
 _RENEWAL = 10.0  # seconds between two readings of a kubeconfig whose account is refused
 _NO_PROVIDERS = ("azure", "gcp")
+_LARGEST_CONFIG = 10_000_000  # bytes
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
 _REASONS = (
@@ -263,7 +264,7 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
             return Access(connect, untyped.urllib3.Timeout, said)
         except (
             config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError,
-            AttributeError,
+            AttributeError, RecursionError,
         ) as error:  # fmt: skip
             raise _no_config(path, context, error) from error
 
@@ -337,7 +338,7 @@ def _read_config(path: str | None) -> _Config:
     for one in (path or "").split(":"):
         if not one or not Path(one).is_file():
             continue
-        document = yaml.safe_load(Path(one).read_text(encoding="utf-8")) or {}
+        document = yaml.safe_load(read_file(one, _LARGEST_CONFIG)) or {}
         if not isinstance(document, dict):
             raise ValueError(f"{one} is no mapping, as a kubeconfig is")  # noqa: TRY004 - of a file
         for key, entries in found.items():

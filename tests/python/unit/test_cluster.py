@@ -151,11 +151,19 @@ def test_an_account_that_is_nobodys_has_no_credentials_and_lacks_no_right() -> N
     assert "gives no credentials that count there" in said.hint
 
 
-@pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", "", "- a"])
+@pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", "", "- a", "[" * 5000])
 def test_a_kubeconfig_that_is_no_good_is_no_access(tmp_path: Path, text: str) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(text, encoding="utf-8")
     with pytest.raises(NoAccessError, match=r"the kubeconfig .*config cannot be used"):
+        Cluster("", {"KUBECONFIG": str(config)})
+
+
+def test_of_a_kubeconfig_that_is_endless_no_more_is_read_than_one_is_long(tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    with config.open("wb") as stream:
+        stream.truncate(5_000_000_000)
+    with pytest.raises(NoAccessError, match=r"cannot be used: .*has more than 10000000 bytes"):
         Cluster("", {"KUBECONFIG": str(config)})
 
 
