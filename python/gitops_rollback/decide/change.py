@@ -291,6 +291,9 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
         files |= _rendered(state)
     for change in changes:
         files |= dict.fromkeys(change.deleted)
+        if change.state is None:  # a hold ends whose field is lost, wherever it is named
+            for lost in change.at.lost:
+                files |= _where_changed(lost, _without_holds(lost, change.ends or ()))
     return files
 
 
@@ -319,16 +322,16 @@ def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
     """
     files: dict[str, bytes | None] = {**_rendered(state)}
     in_force = state.hold.id if state.hold else None
-    for file in at.holds.ours:
-        if file.hold.id != in_force:
-            files[file.path] = None
+    over = [file for file in at.holds.ours if file.hold.id != in_force]
+    files |= {file.path: None for file in over}
     forgiven = _forgiven(at, state)
     for alias in at.aliases:
         bad = _with_bad(_without(alias, forgiven), state.bad)
         fields = _as_written(alias.fields, state.fields)
         files |= _where_changed(alias, replace(alias, hold=state.hold, bad=bad, fields=fields))
     for lost in at.lost:
-        files |= _where_changed(lost, replace(lost, bad=_without(lost, forgiven)))
+        after = _without_holds(lost, [file.hold.id for file in over])
+        files |= _where_changed(lost, replace(after, bad=_without(lost, forgiven)))
     if at.displaced is not None:
         files |= _rendered(at.displaced)
     if state.hold is not None:
@@ -354,6 +357,11 @@ def _forgiven(at: ServiceAtTip, state: State) -> frozenset[str]:
         return frozenset()
     kept = {entry.image.canonical for entry in state.bad}
     return frozenset(e.image.canonical for e in at.state.bad) - kept
+
+
+def _without_holds(state: State, ended: Collection[str]) -> State:
+    """Return a state file without the hold that it names, if that has ended."""
+    return replace(state, hold=None) if state.hold and state.hold.id in ended else state
 
 
 def _without(state: State, images: Collection[str]) -> tuple[Bad, ...]:

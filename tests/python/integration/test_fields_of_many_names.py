@@ -223,6 +223,28 @@ def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_men
     assert held_files(held) == []
 
 
+@pytest.mark.parametrize("way", ["tie the hold to it", "else end it"])
+def test_a_hold_that_lost_its_field_ends_under_all_names_of_the_one_that_it_was_tied_to(
+    tmp_path: Path, way: str
+) -> None:
+    """The workload was renamed; the name of its image still leads to the state file of before."""
+    shop = Shop(tmp_path).open({CART_PATH: WEB})
+    shop.release_two()
+    shop.roll_back()
+    shop.edit("name: cart-web", "name: basket")
+    basket = ("deploy", "--service", "basket", "--image", image("1.5.1"))
+    run = shop.refused(6, "refused", *basket)
+    assert run.error["code"] == "lost-hold"
+    command = run.error["hint"].partition(f"{way}: ")[2].partition(";")[0]
+    shop.ok(*command.replace("TEXT", "renamed").split()[1:])
+    if way != "else end it":
+        shop.ok("release", "--service", "basket", *REASON)
+    assert held_files(shop) == []
+    for name in ("cart", "basket"):
+        bad = ("deploy", "--service", name, "--image", image("1.5.0"))
+        assert shop.refused(6, "refused", *bad).error["code"] == "bad"
+
+
 def test_a_lost_hold_is_not_tied_in_the_place_of_one_that_is_in_force(two_names: Shop) -> None:
     (lost,) = held_files(two_names)
     two_names.commit({CART_STATE: None, CART_STATE.replace("cart", "cart-web"): None})

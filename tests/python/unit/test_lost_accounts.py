@@ -103,6 +103,15 @@ def test_the_one_hold_that_lost_its_field_is_ended_with_its_file_and_nothing_els
     assert together([change], skip=False).files == {OURS.path: None}
 
 
+def test_the_hold_that_lost_its_field_is_named_by_no_state_file_once_it_is_ended() -> None:
+    named = replace(state("0>1", bad=(BAD,), hold=HOLD), service="old")
+    other = replace(named, service="older", hold=LATER.hold)
+    at_tip = replace(lost(OURS, found=state("0>1")), lost=(named, other))
+    files = together([changed(wish("release"), at_tip)], skip=False).files
+    path = ".gitops-rollback/production/old.json"
+    assert files == {OURS.path: None, path: render_state(replace(named, hold=None))}
+
+
 @pytest.mark.parametrize(
     ("found", "named", "ends"),
     [
@@ -694,7 +703,7 @@ def test_a_hold_is_retired_where_it_is_nobody_s() -> None:
 
 def test_a_service_whose_fields_have_a_second_name_writes_what_is_bad_and_held_for_both() -> None:
     alias = replace(state("0>1", bad=(BAD,), hold=HOLD), service="shop", fields=(NOTED,))
-    gone = replace(alias, service="old", hold=None)
+    gone = replace(alias, service="old")
     own = state("0>1", bad=(BAD,), hold=HOLD)
     at_tip = place(1, own, aliases=(alias,), lost=(gone,), holds=Holds(ours=(OURS,)))
     change = changed(wish("release", forgive=("2",)), at_tip)
