@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged, of_taken
+from gitops_rollback.effective.helm import (
+    Embedded,
+    Layers,
+    embedded_in,
+    merged,
+    of_taken,
+    with_imports,
+)
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
@@ -332,6 +339,8 @@ class _Chart:
                 unread.append(self._unknown(listed, "valueFiles", why))
             elif listed is not None and not ignores:
                 missing.append(self._unknown(listed, "valueFiles", f"{path} is not read"))
+            if listed is None:
+                values = with_imports(self._folder, values, self.parsed)
         return Layers(
             values=values,
             chart=tuple(paths),

@@ -16,6 +16,7 @@ from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_f
 from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose, doubts_of
+from gitops_rollback.effective.stacks import declared_of
 from gitops_rollback.effective.tree import (
     TreeError,
     entries,
@@ -113,6 +114,7 @@ def layers_of(
         if root is not None:
             values = merged(values, root)
             paths.append(path)
+    values = with_imports(folder, values, parsed)
     embedded: dict[int, Embedded] = {}
     taken: list[str] = []
     layers = [
@@ -182,10 +184,34 @@ def of_taken(
         root = root_of(parsed(path))
         if isinstance(root, yaml.MappingNode):
             own, more = merged(own, root), [*more, path]
+        own = with_imports(chart, own, parsed)
         if own is not None:
             values = with_path(values, (key,), own)
             paths += more
     return values, paths
+
+
+def with_imports(
+    folder: str | None, values: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> yaml.Node | None:
+    """Return a chart's values over those that it imports from the charts that it takes.
+
+    helm.sh/docs/topics/charts, "Importing Child Values": of several the first counts, and what is
+    said of a chart by who installs it comes later.
+    """
+    found: yaml.Node | None = None
+    for _path, one in declared_of(folder, parsed) if folder is not None else ():
+        name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
+        for item in items_of(lookup(one, "import-values")):
+            child, parent = (text_of(lookup(item, key)) or "" for key in ("child", "parent"))
+            if isinstance(item, yaml.ScalarNode):
+                child, parent = f"exports.{item.value}", "."
+            table = find(values, name, *child.split("."))
+            if isinstance(table, yaml.MappingNode):
+                to = tuple(key for key in parent.split(".") if key)  # "." are all values
+                new = with_path(None, to, table)
+                found = merged(new, found) if found is not None else new
+    return values if values is None or found is None else merged(found, values)
 
 
 def _laid(

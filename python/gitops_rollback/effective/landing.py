@@ -433,7 +433,8 @@ class Lander:
             problem = problem or base.problem
         if digest is not None and digest.text and digest not in parts:
             place = self.origin(resource, digest.scalar.node).field.path
-            problem = Problem(f"the digest in {place}:{digest.scalar.line} counts")
+            why = f"the digest in {place}:{digest.scalar.line} counts;"
+            problem = Problem(why, "take it out there")
         name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
         is_helm = base.form == HELM
         return replace(

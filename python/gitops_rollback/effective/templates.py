@@ -267,7 +267,10 @@ class Templates:
         values = reader.chart.values
         for path, one in declared_of(reader.folder, self.parsed):
             name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
-            for item in items_of(lookup(one, "import-values")):
+            is_known = values is not None and reader.chart.below.get(name)
+            is_asked = lookup(one, "condition") is not None or lookup(one, "tags") is not None
+            is_followed = is_known and not is_asked
+            for item in items_of(lookup(one, "import-values")) if not is_followed else ():
                 parent = text_of(lookup(item, "parent")) or ""
                 to = tuple(key for key in parent.split(".") if key)  # "." are all values
                 if isinstance(item, yaml.ScalarNode) or reader.keys[: len(to)] == to:

@@ -6,10 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from gitops_rollback.effective.helm import merged, of_taken, with_imports
 from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.templates import Templates
-from gitops_rollback.manifest.document import parse, root_of
+from gitops_rollback.effective.tree import entries, find
+from gitops_rollback.manifest.document import parse, root_of, text_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
@@ -1252,6 +1255,63 @@ def test_what_a_chart_takes_from_one_that_it_imports_from_may_be_there() -> None
         | {f"{CHART}Chart.yaml": imports}
     )
     assert not isinstance(found, str), found
+
+
+IMPORTS = {
+    "exported": ("[data]", "exports: {data: {image: {tag: '2'}}}\n", {"tag": "2"}),
+    "by its place": ("[{child: a.b, parent: image}]", "a: {b: {tag: '2'}}\n", {"tag": "2"}),
+    "of several the first": (
+        "[{child: a, parent: image}, {child: b, parent: image}]",
+        "a: {tag: '2'}\nb: {tag: '3', digest: d}\n",
+        {"tag": "2", "digest": "d"},
+    ),
+    "what is not there": ("[{child: a, parent: image}]", "b: {tag: '2'}\n", {}),
+    "what is no object": ("[{child: a, parent: image}]", "a: 2\n", {}),
+}
+
+
+@pytest.mark.parametrize(("imports", "below", "image"), IMPORTS.values(), ids=IMPORTS)
+@pytest.mark.parametrize("own", ["{repository: acme/cart}", "{repository: acme/cart, tag: '1'}"])
+def test_what_a_chart_imports_is_below_its_own_values(
+    imports: str, below: str, image: dict[str, str], own: str
+) -> None:
+    head = f"name: cart\ndependencies:\n- name: x\n  alias: base\n  import-values: {imports}\n"
+    files = {
+        "Chart.yaml": head,
+        "charts/x/values.yaml": below,
+        "values.yaml": f"image: {own}\nbase: {{more: 1}}\n",
+    }
+    parsed = {path: parse(path, text.encode()) for path, text in files.items()}
+    values, paths = of_taken(
+        "", parsed.get, lambda folder: [] if folder else [("base", "charts/x")]
+    )
+    assert paths == ["charts/x/values.yaml"]
+    assert values is not None
+    root = root_of(parsed["values.yaml"])
+    assert root is not None
+    found = with_imports("", merged(values, root), parsed.get)
+    wanted = image | yaml.safe_load(own)
+    assert {key: text_of(one) for key, one in entries(find(found, "image")).items()} == wanted
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [("", ""), (", condition: on", "import-values"), (", tags: [on]", "import-values")],
+)
+def test_an_image_that_a_chart_imports_to_is_deployed_where_that_is_sure(
+    more: str, why: str
+) -> None:
+    imports = f"{{name: x, import-values: [{{child: a, parent: image}}]{more}}}"
+    found = deployed(
+        chart(READS)
+        | {
+            f"{CHART}Chart.yaml": f"name: cart\ndependencies:\n- {imports}\n",
+            f"{CHART}charts/x/Chart.yaml": "name: x\n",
+            f"{CHART}charts/x/values.yaml": "a: {tag: '7'}\n",
+            f"{CHART}charts/x/templates/a.yaml": "a: b\n",
+        }
+    )
+    assert why in found if why else not isinstance(found, str), found
 
 
 WITHIN = {
