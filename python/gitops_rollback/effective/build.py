@@ -181,9 +181,9 @@ class Builder:
 
     def _component(self, folder: str, path: str, line: int, work: Work) -> None:
         component = self.by_folder.get(folder)
-        if component is None:
-            unknown = Unknown(path, line, f"component {folder}", "it is not there", LOOK)
-            work.failures.append(unknown)
+        if component is None or not component.is_component:
+            why = "it is not there" if component is None else "it is no Component: the build fails"
+            work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
         elif folder not in self._running:
             self._running.append(folder)
             self._run(component, work)
@@ -192,6 +192,9 @@ class Builder:
     def _take(self, path: str, by: str, line: int, work: Work) -> None:
         """Add the objects of a resource: a folder with a kustomization, or a file."""
         if path in self.by_folder:
+            if self.by_folder[path].is_component:
+                why, hint = "it is a Component: the build fails", f"list it in components, {ACCEPT}"
+                work.failures.append(Unknown(by, line, f"resource {path}", why, hint))
             new = self.of_folder(path)
             self._refuse_twice(new.resources, path, by, line, work)
             work.add(new)

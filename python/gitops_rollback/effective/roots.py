@@ -8,6 +8,7 @@ applies, as far as these files tell, is noted.
 from __future__ import annotations
 
 import posixpath
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,8 @@ from gitops_rollback.effective.sources import (
     read_sources_of,
     warnings_of,
 )
-from gitops_rollback.effective.tree import same
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.effective.tree import is_null, same
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.fields import find_fields
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
+_CONTENT = regex(rb"^[ \t]*(?!#|---|\.\.\.)\S", re.MULTILINE)  # more than comments
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
 _RESUME = f"take `suspend: true` out of it, {ACCEPT}"
@@ -362,6 +364,7 @@ class Roots:
             if not paths:
                 return None
             work = self.builder.of_paths(paths, addition)
+            work.failures += self._no_objects(folder, to.sources)
             overlay = ""
         hint = f"let a HelmRelease apply the chart, {ACCEPT}"
         work.failures += [replace(one, why=_NO_PLUGINS, hint=hint) for one in work.plugins]
@@ -413,19 +416,50 @@ class Roots:
         """
         if folder in self._unreadable:
             return [folder]
+        tops = self._tops(folder)
+        return [*self._plain(self._tree.files, folder, tops, sources), *tops]
+
+    def _tops(self, folder: str) -> list[str]:
+        """Return the highest folders below one that have a kustomization."""
         prefix = f"{folder}/" if folder else ""
         known = {*self.by_folder, *self._unreadable}
         inner = sorted(one for one in known if one.startswith(prefix) and one != folder)
-        tops = [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
-        files = [
+        return [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
+
+    def _plain(
+        self, paths: Iterable[str], folder: str, tops: list[str], sources: Iterable[GitSource]
+    ) -> list[str]:
+        """Return the files that Flux takes by themselves."""
+        prefix = f"{folder}/" if folder else ""
+        return [
             path
-            for path in self._tree.files
+            for path in paths
             if path.startswith(prefix)
             and path.endswith((".yaml", ".yml"))
             and not any(path.startswith(f"{top}/") for top in tops)
             and self.sources.left_out(path, sources) is None
         ]
-        return [*files, *tops]
+
+    def _no_objects(self, folder: str, sources: Iterable[GitSource]) -> list[Unknown]:
+        """Return the files on which Flux's scan of a folder fails: they hold no objects."""
+        why = "it is no object of Kubernetes: Flux, which takes every YAML file here, fails"
+        hint = f"move it to another folder, or name it in .sourceignore, {ACCEPT}"
+        return [
+            Unknown(path, 1, "this file", why, hint)
+            for path in self._plain(self._tree.raw, folder, self._tops(folder), sources)
+            if self._is_no_object(path)
+        ]
+
+    def _is_no_object(self, path: str) -> bool:
+        """Tell whether a file holds what is surely none; one that names no image is not parsed."""
+        file, data = self._tree.files.get(path), self._tree.raw[path]
+        if file is None:
+            return path in self._tree.unreadable or (
+                b"kind" not in data and _CONTENT.search(data) is not None
+            )
+        return any(
+            text_of(lookup(root, "kind")) is None for root in file.trees if not is_null(root)
+        )
 
     def beside(self, root: Root) -> Iterator[Resource]:
         """Yield what is applied beside a plain file: a release may refer to an object of it."""

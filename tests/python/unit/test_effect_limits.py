@@ -285,6 +285,47 @@ def test_the_schema_of_a_base_is_that_of_an_overlay_s_patches_for_what_they_patc
     assert {one.image: len(one.unknowns) for one in landed} == {"acme/cart:9": 1, "acme/cart:1": 0}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "fails"),
+    [
+        ("values.yaml", "a: b\n", True),
+        ("list.yml", "- a\n", True),
+        ("t.yaml", "image: {{ .Values.image }}\n", True),
+        ("two.yaml", f"{CART.replace('name: cart', 'name: two')}---\nimage: acme/x:1\n", True),
+        ("none.yaml", "--- # kind\n# none\n---\n...\n", False),
+        ("two.yaml", f"{CART.replace('name: cart', 'name: two')}---\n", False),
+        ("values.json", '{"a": 1}', False),
+        ("inner/.sops.yaml", "a: b\n", False),
+        ("part/kustomization.yaml", "kind: Component\n", True),
+        ("part/kustomization.yaml", "resources: []\n", False),
+    ],
+)
+def test_flux_takes_every_file_of_a_folder_and_fails_on_what_is_no_object(
+    name: str, text: str, *, fails: bool
+) -> None:
+    landed = effect_of({"flux.yaml": FLUX, "apps/a.yaml": CART, f"apps/{name}": text}).landed
+    assert {bool(one.unknowns) for one in landed} == {fails}
+
+
+def test_a_component_is_no_resource_and_a_kustomization_no_component() -> None:
+    part = {"part/kustomization.yaml": "kind: Component\n", "apps/a.yaml": CART}
+    whole = {"part/kustomization.yaml": "images: []\n", "apps/a.yaml": CART}
+    found = {}
+    for key, files in (("resources", part), ("components", whole), ("components", part)):
+        listed = (
+            "resources: [a.yaml, ../part]"
+            if key == "resources"
+            else ("resources: [a.yaml]\ncomponents: [../part]")
+        )
+        [landed] = effect_of({**files, "apps/kustomization.yaml": f"{listed}\n"}).landed
+        found[key, files is part] = [why.why for why in landed.unknowns]
+    assert found == {
+        ("resources", True): ["it is a Component: the build fails"],
+        ("components", False): ["it is no Component: the build fails"],
+        ("components", True): [],
+    }
+
+
 def test_a_component_of_flux_that_is_not_there_makes_the_images_unsure() -> None:
     files = {"flux.yaml": f"{FLUX}  components: [../part]\n", "apps/a.yaml": CART}
     [landed] = effect_of(files).landed
