@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import regex
 from gitops_rollback.rollout.appliers import NOT_YET
 from gitops_rollback.rollout.pod_failures import refuses_image
-from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short
+from gitops_rollback.rollout.standing import FOREVER, IN_STEP, Failure, Whose, go_back, short
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler, Source
@@ -158,6 +158,7 @@ def suspended(what: Reconciler | Source) -> Failure:
         whose=Whose.CLUSTER,
         object=str(what.name),
         serving=UNTOUCHED,
+        patience=IN_STEP,
     )
 
 

@@ -34,7 +34,6 @@ from gitops_rollback.rollout.standing import (
     State,
     View,
     Whose,
-    failed,
     short,
     suspect,
 )
@@ -148,7 +147,7 @@ def _fetch(target: Target, view: View) -> Standing | None:
     if any(view.relation(target, one.applied) in THERE for one in taking):
         return None
     if source.suspended:
-        return failed(suspended(source))
+        return suspect(State.FETCHING, f"{source.name} to be resumed", suspended(source))
     if source.is_leaving:
         return suspect(State.FETCHING, f"{source.name} to fetch", leaving(source))
     has = f"it has {source.commit[:_SHORT]}" if source.commit else "it has none yet"
@@ -176,7 +175,8 @@ def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
     if view.relation(target, by.applied) in THERE or (done and view.has_told(target)):
         return None
     if by.suspended:
-        return LISTING if done and not view.listed else failed(suspended(by))
+        stopped = suspect(State.APPLYING, f"{by.name} to be resumed", suspended(by))
+        return LISTING if done and not view.listed else stopped
     if tried:
         return _attempted(target, view, by)
     waits = f"{by.name} to apply {target.commit[:_SHORT]}{_busy_with(by)}"

@@ -71,7 +71,8 @@ def begin(target: Target, view: View) -> Standing | None:
         if begun and view.has_told(target):
             continue  # Helm has done its part, whatever keeps it from the next one
         if one.suspended:
-            return LISTING if begun and not view.listed else failed(suspended(one))
+            stopped = suspect(State.APPLYING, f"{one.name} to be resumed", suspended(one))
+            return LISTING if begun and not view.listed else stopped
         waits = f"{one.name} to upgrade"
         if one.ready.reason == NOT_YET:
             return suspect(State.APPLYING, waits, apply_failure(target, one))
@@ -163,7 +164,7 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
     if is_well or (own and unready and own.isdisjoint(unready)):
         failure = replace(failure, by_image=False)  # what else is in the release is to blame
     if one.suspended:  # it observes each change and makes none: of which one that is, nobody knows
-        return failed(suspended(one))
+        return suspect(State.APPLYING, f"{one.name} to be resumed", suspended(one))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
 
 

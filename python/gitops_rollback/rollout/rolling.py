@@ -30,6 +30,7 @@ from gitops_rollback.rollout.pod_failures import (
 from gitops_rollback.rollout.releases import proves
 from gitops_rollback.rollout.standing import (
     FOREVER,
+    IN_STEP,
     LISTING,
     Failure,
     Standing,
@@ -186,7 +187,7 @@ def _not_told(target: Target, view: View, workload: Workload) -> Standing:
     has = has or f"no container {', '.join(workload.lacks(target))}"
     runs = f"{workload.name} runs {has}"
     if workload.left_alone:
-        return failed(_left_alone(workload, runs))
+        return suspect(State.APPLYING, f"{workload.name} to be told", _left_alone(workload, runs))
     settled = all(one.ready.status == "True" for one in view.kustomizations)
     if workload.set_by and settled:
         edit = f"an edit by hand: {runs}, set by {workload.set_by}"
@@ -215,6 +216,7 @@ def _left_alone(workload: Workload, runs: str) -> Failure:
         whose=Whose.OURS,
         object=str(name),
         field=f"metadata.{workload.noted_in}.{key}",
+        patience=IN_STEP,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.workloads import Pod, Workload
 
 FOREVER = float("inf")
+IN_STEP = 5.0  # seconds: each kind is watched by itself, so of two one may be seen as it was
 _LONGEST = 600
 
 

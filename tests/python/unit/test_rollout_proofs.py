@@ -111,7 +111,7 @@ def test_an_object_that_flux_was_told_to_leave_alone_is_named(
         metadata[where] = {"kustomize.toolkit.fluxcd.io/reconcile": value}
         template(objects)["image"] = "registry.k8s.io/pause:3.8"
 
-    failure = stand(edit).failure
+    failure = stand(edit).suspicion
     assert failure is not None
     assert (failure.code, failure.whose, failure.by_image) == ("left-alone", Whose.OURS, False)
     assert f"reconcile: {value}" in failure.message
@@ -623,7 +623,7 @@ def test_what_flux_only_began_with_before_a_suspension_is_not_ready_by_an_edit_b
         building["message"] = building["message"].replace("Running health checks", "Building")
         ready.update(status="False", reason="BuildFailed", message="accumulating resources")
 
-    failure = stand(edit).failure
+    failure = stand(edit).suspicion
     assert failure is not None
     assert failure.code == "suspended"
 
@@ -633,7 +633,7 @@ def test_what_was_not_applied_before_a_suspension_waits_for_somebody_to_resume_i
         suspend_while_it_checks(objects)
         template(objects)["image"] = f"registry.k8s.io/pause:3.8@sha256:{'1' * 64}"
 
-    failure = stand(edit).failure
+    failure = stand(edit).suspicion
     assert failure is not None
     assert failure.code == "suspended"
 

@@ -12,8 +12,9 @@ from gitops_rollback.rollout.appliers import Reconciler, read_reconciler
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.releases import helm_failure
-from gitops_rollback.rollout.standing import FOREVER, Standing, State, Whose
+from gitops_rollback.rollout.standing import FOREVER, IN_STEP, Standing, State, Whose
 from gitops_rollback.rollout.target import KINDS, Place, Relation, Target
+from gitops_rollback.rollout.track import Track
 
 URL = "https://github.com/acme/fleet"
 DIGEST = "sha256:" + "2" * 64
@@ -397,9 +398,30 @@ def test_a_suspended_release_is_never_ready_though_its_pods_run_the_image() -> N
     assert standing.state is State.APPLIED
     assert "1 pod runs 1.5.0 (sha256:" in standing.message
     assert "HelmRelease/shop/cart is suspended: what else Git holds" in standing.warnings[0]
-    failure = stand(target(), objects([release], workload("acme/cart:1.4.2"), pods=[pod()])).failure
+    failure = stand(
+        target(), objects([release], workload("acme/cart:1.4.2"), pods=[pod()])
+    ).suspicion
     assert failure is not None
     assert failure.code == "suspended"
+
+
+def test_a_suspension_counts_once_what_is_watched_apart_has_had_time_to_come() -> None:
+    """The Kustomization may be seen as it is, and the HelmRelease, which it applies, as it was."""
+
+    def found(tag: str) -> Standing:
+        release = helm_release(values(tag), {"conditions": conditions(Ready=SUCCEEDED)})
+        release["spec"]["suspend"] = True
+        return stand(target(), objects([release], workload(), pods=[pod()]))
+
+    late, lost = Track(target(), ""), Track(target(), "")
+    states = []
+    for track, seen in ((late, "1.5.0"), (lost, "1.4.2")):
+        for now, tag in ((0.0, "1.4.2"), (IN_STEP - 0.1, seen), (IN_STEP, seen)):
+            track.take(found(tag), now)
+            assert track.standing is not None
+            states.append(track.standing.state)
+    assert states == [State.APPLYING, State.APPLIED, State.APPLIED,
+                      State.APPLYING, State.APPLYING, State.FAILED]  # fmt: skip
 
 
 def test_a_release_that_is_being_deleted_is_never_ready_though_its_pods_run_the_image() -> None:
@@ -418,7 +440,7 @@ def test_what_helm_said_before_a_suspension_is_not_told_of_the_change() -> None:
     status = {"conditions": conditions(Ready=failed, Released=failed, Remediated=undone)}
     release = helm_release(values(), status)
     release["spec"]["suspend"] = True
-    failure = stand(target(), objects([release], workload(), pods=[pod()])).failure
+    failure = stand(target(), objects([release], workload(), pods=[pod()])).suspicion
     assert failure is not None
     assert (failure.code, failure.by_image) == ("suspended", False)
 

@@ -84,7 +84,7 @@ def test_a_suspended_source_is_named() -> None:
         objects["GitRepository/shop"]["status"]["artifact"]["revision"] = f"main@sha1:{OTHER}"
         objects["Kustomization/apps"]["status"]["lastAppliedRevision"] = f"main@sha1:{OTHER}"
 
-    failure = stand(change).failure
+    failure = stand(change).suspicion
     assert failure is not None
     assert failure.code == "suspended"
     assert "flux resume source git shop" in failure.hint
