@@ -216,7 +216,8 @@ class Texts:
         """Tell whether it changes nothing if it does not read a value."""
         if self.below and (self.has_unread or keys[0] == GLOBAL):
             return False
-        return bool(self.made) and self.below.get(keys[0], keys[0]) != ""
+        below = self.below.get(keys[0])  # of a chart below, one without templates reads nothing
+        return below != "" and bool(self.made or below)
 
     def reads(self, keys: Keys) -> bool:
         """Tell whether the templates read a value, as far as they can be followed."""

@@ -147,7 +147,9 @@ class _Values:
             below = place.below(pointer_to("", key))
             if not isinstance(value, yaml.ScalarNode):
                 yield from self.walk(below, value, (*keys, key))
-            elif found is None and _is_image_key(key) and not self._only_split:
+            elif found is not None or self._only_split:
+                continue
+            elif _is_image_key(key) or (_is_of_images(keys) and _is_whole(value.value)):
                 yield from self._scalar_field(below, value, (*keys, key))
 
     def _mapping_field(
@@ -188,6 +190,11 @@ class _Values:
             return  # a switch, a file: charts call many things image
         parts = (Part(REFERENCE, "image", scalar),)
         yield _field(place, parts, keys, reference_problem(scalar))
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text is surely an image: one with a version."""
+    return find_image(text) is not None and not _is_bare_name(text)
 
 
 def _is_image_key(key: str) -> bool:

@@ -314,7 +314,8 @@ def _unread_of(service: str, settings: Settings, manifests: Manifests) -> list[s
     return [
         skip.reason
         for skip in manifests.skipped
-        if service in (*PurePosixPath(skip.path).parts, PurePosixPath(skip.path).stem)
+        for parts in [(*PurePosixPath(skip.path).parts, PurePosixPath(skip.path).stem)]
+        if service in parts and "templates" not in parts  # which are a chart's, and in order
     ]
 
 

@@ -408,3 +408,10 @@ def test_a_tag_alone_of_another_name_is_told_with_the_file_to_name(path: str, be
     assert caught.value.hint.endswith(line)
     named = config.replace('acme/cart"\n', f'acme/cart"\n{line}\n')
     assert found_service(files, named).image.name == "acme/cart"
+
+
+def test_a_template_of_a_chart_that_bears_the_name_is_not_to_be_mended() -> None:
+    files = {"charts/cart/templates/d.yaml": b"kind: Pod\nimage: {{ .Values.x }}\n"}
+    with pytest.raises(ConfigError) as caught:
+        found_service(files, "")
+    assert "can be read" not in caught.value.message

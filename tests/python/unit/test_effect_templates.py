@@ -1440,3 +1440,29 @@ def effect_of(files: dict[str, str]) -> Effect:
 def fields_of(files: dict[str, str]) -> tuple[ImageField, ...]:
     manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
     return manifests.effective({}, Environment("production")).live
+
+
+def test_of_a_chart_without_templates_only_those_below_read_a_value() -> None:
+    values = "  values: {web: {image: {repository: acme/cart, tag: '1'}}}\n"
+    files = {path: text for path, text in chart("").items() if "templates" not in path} | {
+        "clusters/r.yaml": release("ours", values),
+        f"{CHART}values.yaml": "a: b\n",
+        f"{CHART}charts/web/Chart.yaml": "name: web\n",
+    }
+    template = f"{CHART}charts/web/templates/d.yaml"
+    unread = deployed(files | {template: "image: acme/cart:{{ .Values.global.tag }}\n"})
+    assert "no template of charts/cart reads .Values.web.image" in unread
+    assert not isinstance(deployed(files | {template: READS}), str)
+
+
+@pytest.mark.parametrize("below", ["", "pay: acme/pay:1, dir: /var/images, name: acme/web"])
+def test_whole_images_are_found_by_their_names_in_what_is_called_images(below: str) -> None:
+    files = chart("image: {{ .Values.images.cart }}\n") | {
+        "clusters/r.yaml": release(
+            "ours", f"  values: {{images: {{cart: 'acme/cart:1', {below}}}}}\n"
+        ),
+        f"{CHART}values.yaml": "a: b\n",
+    }
+    assert not isinstance(deployed(files), str)
+    names = [field.named.name for field in fields_of(files) if field.named]
+    assert names == (["acme/cart", "acme/pay"] if below else ["acme/cart"])
