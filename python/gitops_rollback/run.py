@@ -62,11 +62,21 @@ def look_only(
     session: Session, repository: Repository, snapshot: Snapshot, wishes: Sequence[Wish]
 ) -> list[Change | Refused]:
     """Return what would be done to each service, and write nothing."""
+    facts = [Facts(at, session.url) for at in snapshot.services]
+    looking = [replace(wish, only_looks=True) for wish in wishes]
+    return _settled(session, repository, snapshot, looking, facts)
+
+
+def _settled(
+    session: Session,
+    repository: Repository,
+    snapshot: Snapshot,
+    wishes: Sequence[Wish],
+    facts: Sequence[Facts],
+) -> list[Change | Refused]:
     with session.watch.phase("decide"):
         looker = session.looker(repository, snapshot)
-        facts = [Facts(at, session.url) for at in snapshot.services]
-        looking = [replace(wish, only_looks=True) for wish in wishes]
-        return settle(looker, list(zip(looking, facts, strict=True)))
+        return settle(looker, list(zip(wishes, facts, strict=True)))
 
 
 def record_all(
@@ -110,18 +120,21 @@ def carry_out(
     while True:
         began = time.monotonic()
         committer.begin(tip.branch)
-        snapshot = read(tip)
-        with session.watch.phase("decide"):
-            looker = session.looker(committer.repository, snapshot)
+        try:
+            snapshot = read(tip)
             facts = [_facts(at, session.url, first, filed) for at in snapshot.services]
             meant = wishes(snapshot)
-            decided = settle(looker, list(zip(meant, facts, strict=True)))
-            confirmed = tip if all(map(_writes, decided)) else committer.confirmed(tip)
-            if confirmed != tip:
-                tip = confirmed
-                continue
-            tell(snapshot, decided)
-            commit = together(decided, skip=session.skips_blocked)
+            decided = _settled(session, committer.repository, snapshot, meant, facts)
+        except GitopsRollbackError:
+            if (confirmed := committer.confirmed(tip)) == tip:
+                raise
+            tip = confirmed
+            continue
+        if not all(map(_writes, decided)) and (confirmed := committer.confirmed(tip)) != tip:
+            tip = confirmed
+            continue
+        tell(snapshot, decided)
+        commit = together(decided, skip=session.skips_blocked)
         for one in (one for one in decided if one.at.found.fields):  # not of what is gone
             first.setdefault(one.at.service, _seen(one))
         changes = tuple(_filing(session, change, filed) for change in commit.changes)

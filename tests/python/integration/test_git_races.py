@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+import pytest
 
 from integration.shop import CART_PATH, COMMAND, FILES, LEDGER, Shop, canonical, image, wait_for
 from servers.git_http import GitHttpServer
@@ -51,6 +54,19 @@ def between(shop: Shop, *commands: str) -> dict[str, str]:
     path = folder / "git"
     path.write_text(script, encoding="utf-8")
     path.chmod(0o755)
+    return {"PATH": f"{folder}:{shop.environment['PATH']}"}
+
+
+def writing(shop: Shop, path: str, text: str) -> dict[str, str]:
+    """Return an environment in which a commit that is made writes one more file."""
+    folder = shop.root / "writing"
+    folder.mkdir()
+    file = f"M 100644 inline {path}\\ndata {len(text)}\\n{text}\\n"
+    (folder / "git").write_text(
+        f'#!/bin/sh\n[ "$1" = fast-import ] || exec {shutil.which("git")} "$@"\n'
+        f"{{ cat; printf '{file}'; }} | {shutil.which('git')} \"$@\"\n"
+    )
+    (folder / "git").chmod(0o755)
     return {"PATH": f"{folder}:{shop.environment['PATH']}"}
 
 
@@ -230,8 +246,14 @@ def test_eight_deploys_at_once_all_land_as_commits_of_their_own(workshop: Worksh
     assert not shop.git("log", "--merges", "--format=%H", "main")
 
 
-def test_what_was_handed_on_and_dropped_since_leaves_nothing_undone(released: Shop) -> None:
-    """Who decides to do nothing has no push that would show which commit is the branch's."""
+@pytest.mark.parametrize("broken", [False, True], ids=["nothing to do", "not to be read"])
+def test_what_was_handed_on_and_dropped_since_leaves_nothing_undone(
+    released: Shop, *, broken: bool
+) -> None:
+    """Who decides to do nothing has no push that would show which commit is the branch's.
+
+    Nor has who cannot decide: the commit that was dropped breaks the configuration, too.
+    """
     go, arrived = released.root / "go", released.root / "arrived"
     once = f"[ -e {shlex.quote(str(arrived))} ]"
     released.hook(
@@ -243,7 +265,8 @@ def test_what_was_handed_on_and_dropped_since_leaves_nothing_undone(released: Sh
     released.hook(
         "post-receive", f"[ -e {shlex.quote(str(go))} ] && rm {shlex.quote(str(go))} && {back}"
     )
-    with released.start("deploy", *DEPLOY) as first:
+    breaking = writing(released, ".gitops-rollback.toml", "[[") if broken else None
+    with released.start("deploy", *DEPLOY, environment=breaking) as first:
         wait_for(arrived)
         with released.start("deploy", *DEPLOY, "--verbose") as second:
             while not any(one.is_dir() for one in released.root.rglob("turns/*")):
