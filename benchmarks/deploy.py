@@ -138,9 +138,13 @@ def print_results(results: dict[int, dict[str, Measured]]) -> None:
                          str(measured.requests), str(measured.asked),
                          f"{largest:.0f}"))  # fmt: skip
     print_table(rows)
-    ours = [results[size]["gitops-rollback deploy"].seconds for size in SIZES]
+    ours, back = (
+        [results[size][f"gitops-rollback {command}"].seconds for size in SIZES]
+        for command in ("deploy", "rollback")
+    )
     print(
-        f"\nFrom {SIZES[0]:,} to {SIZES[1]:,} services: gitops-rollback x {ours[1] / ours[0]:.2f}"
+        f"\nFrom {SIZES[0]:,} to {SIZES[1]:,} services: gitops-rollback x {ours[1] / ours[0]:.2f}; "
+        f"a rollback is x {back[0] / ours[0]:.2f} and x {back[1] / ours[1]:.2f} of a deploy"
     )
 
 
