@@ -229,10 +229,11 @@ def retiring(service: str, environment: str, *, is_only: bool) -> str:
 
 
 def are_of_others(services: Iterable[ServiceAtTip]) -> frozenset[tuple[str, str]]:
-    """Return the services and environments whose state files are, or may be, of some services."""
-    return frozenset(
-        (state.service, state.environment) for at in services for state in (*at.aliases, *at.lost)
-    )
+    """Return the services and environments whose files are, or may be, of some services."""
+    every = tuple(services)
+    states = (state for at in every for state in (*at.aliases, *at.lost))
+    held = ((file.service, file.environment) for at in every for file in at.holds.lost)
+    return frozenset({(state.service, state.environment) for state in states} | {*held})
 
 
 def names_of(fields: Iterable[ImageField]) -> frozenset[str]:

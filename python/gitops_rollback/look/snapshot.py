@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
 
@@ -242,11 +242,11 @@ class _Found:
                 yield message, retiring(name, environment.name, is_only=is_only)
 
     def refuse_nothing(self, config: Config, environment: Environment) -> None:
-        """Raise `UnknownServiceError` if there is none."""
+        """Raise `ConfigError` if there is none."""
         if self.services or self.unread:
             return
         command = next((command for _message, command in self.gone(config, environment)), None)
-        raise UnknownServiceError(
+        raise ConfigError(
             f"none of the services of {environment.told} can be read: "
             f"{'; '.join((*self.left_out, *self.retired.values()))}",
             f"for what is gone: {command}"
@@ -316,14 +316,26 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
 def _others(
     repository: Repository, request: Request, tip: Tip, here: Tip, environments: Collection[str]
 ) -> list[ServiceAtTip]:
-    """Return the services that are there, of which may be what has lost its field."""
-    found: list[ServiceAtTip] = []
-    every = replace(request, names=(), sets=(), allowed=(), everything=True)
+    """Return the services that are there, also what is merely found, of which a lost field may be.
+
+    Those of the same fields are one. Raises what is wrong with one that is named.
+    """
+    config = read_config(repository, tip)
+    found: dict[frozenset[FieldKey], ServiceAtTip] = {}
     for name in environments:
-        with suppress(UnknownServiceError):
-            snapshot = read_snapshot(repository, replace(every, environment=name), tip)
-            found += snapshot.services if snapshot.tip.branch == here.branch else ()
-    return found
+        one = config.choose_environment(name)
+        sure = sure_names(repository, config, one, here)
+        names = dict.fromkeys([*sure, *_found_names(repository, config, one, here)])
+        if not names or (one.branch or tip.branch) != here.branch:
+            continue
+        every = replace(request, names=(*names,), sets=(), allowed=(), environment=name, apart=True)
+        snapshot = read_snapshot(repository, every, tip)
+        for service, error in snapshot.unread.items():
+            if service in sure and not isinstance(error, UnknownServiceError):
+                raise error
+        for at in snapshot.services:
+            found.setdefault(frozenset(field.key for field in at.found.fields), at)
+    return [*found.values()]
 
 
 def _with_doubts(
@@ -350,8 +362,9 @@ def _lacks(repository: Repository, at: ServiceAtTip, lost: State) -> bool:
     if (lost.service, lost.environment) not in {(s.service, s.environment) for s in at.lost}:
         return False
     data = repository.read_file(at.tip.commit, path_of(at.environment, at.service))
-    known = parse_state(data, at.environment, at.service).bad if data is not None else ()
-    return not {e.image.canonical for e in lost.bad} <= {e.image.canonical for e in known}
+    own = [parse_state(data, at.environment, at.service)] if data is not None else []
+    known = {entry.image.canonical for state in (*own, *at.aliases) for entry in state.bad}
+    return not {entry.image.canonical for entry in lost.bad} <= known
 
 
 def _is_there(repository: Repository, request: Request, tip: Tip, here: Tip) -> bool:
@@ -579,12 +592,12 @@ def _found_names(
 def all_names(
     repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
 ) -> tuple[str, ...]:
-    """Return the services that are known, of those allowed; else raise `UnknownServiceError`."""
+    """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
     allowed = config.expand(request.allowed)
     names = known_names(repository, config, environment, tip)
     found = tuple(name for name in names if not allowed or name in allowed)
     if not found:
-        raise UnknownServiceError(
+        raise ConfigError(
             f"no service of {environment.told} is configured, deployed or found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )

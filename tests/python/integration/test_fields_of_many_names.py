@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -275,6 +276,9 @@ def test_a_release_ends_no_hold_where_several_have_lost_their_field(tmp_path: Pa
     shop.ok(*release, *hold)
     (left,) = held_files(shop)
     assert hold[1] not in left
+    name = json.loads(shop.text(left))["service"]
+    run = shop.refused(6, "refused", "history", name, "--retire", "--reason", "gone")
+    assert run.error["code"] == "lost-hold", "of a service that is merely found, too"
     shop.ok(*release)
     assert held_files(shop) == []
 

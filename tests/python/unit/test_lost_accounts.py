@@ -237,9 +237,10 @@ def test_what_has_lost_its_field_and_may_be_a_service_s_is_not_retired() -> None
 
 
 def test_a_state_file_that_is_or_may_be_of_a_service_is_known_as_its_own() -> None:
-    one, two, three = (State(name, "production") for name in ("shop", "store", "basket"))
-    services = [replace(place(1), aliases=(one,), lost=(two,)), replace(place(1), lost=(three,))]
-    assert are_of_others(services) == {(name, "production") for name in ("shop", "store", "basket")}
+    names = ("shop", "store", "basket")
+    one, two, three = (State(name, "production") for name in names)
+    services = [replace(place(1), aliases=(one,), lost=(two,)), replace(lost(OURS), lost=(three,))]
+    assert are_of_others(services) == {(name, "production") for name in (*names, "cart")}
 
 
 def forgiven(text: str, *bad: str) -> tuple[str, ...]:
