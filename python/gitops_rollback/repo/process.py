@@ -17,7 +17,7 @@ from gitops_rollback.late import regex
 from gitops_rollback.reading import read_file
 from gitops_rollback.redaction import HEADERS, VARIABLES, hide
 from gitops_rollback.repo.objects import garbled
-from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, talk
+from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, bound_memory, talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,6 +112,7 @@ _LONGEST_COUNT = 9  # digits
 _QUOTED = r"'((?:[^']|'\\['!]')*)'"
 _PARAMETER = regex(rf"{_QUOTED}(?:(=)(?:{_QUOTED})?)?(?:\s+|\Z)")
 _UNQUOTED = regex(r"'\\(['!])'")
+_MOST_MEMORY = 400_000_000  # bytes: more is needed to say more than `LARGEST_ANSWER` alone
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SSH = ("git+ssh", "ssh+git")  # other names of ssh
 _LARGEST_NETRC = 1_000_000  # bytes
@@ -122,6 +123,10 @@ ALONE = (
     " --branch): all files of a commit are listed, to find what applies them"
 )
 LESS = "give the environment a `path` or the service `manifests`, so that less is read"
+SHORTER = (
+    "one of the last commits has a message of that size: deploy the image to go back to"
+    " (gitops-rollback deploy --image …), which reads no messages"
+)
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
 
@@ -255,6 +260,8 @@ class Git:
             except OSError as error:
                 raise not_started(arguments[0], error) from error
             self._running.add(running)
+        if "log" in arguments[:2]:  # which holds a message of any size twice
+            bound_memory(running, _MOST_MEMORY)
         return running
 
     def end(self) -> None:
@@ -293,11 +300,7 @@ class Git:
                 raise
             raise late from error
         except TooMuchError as error:
-            raise RepositoryError(
-                f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of "
-                "manifests is that large",
-                ALONE if command == "ls-tree" else LESS,
-            ) from error
+            raise _too_much(command) from error
         except OSError as error:
             raise RepositoryError(
                 f"git {command} was ended: it could not be talked with: {error.strerror}",
@@ -306,8 +309,19 @@ class Git:
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
         _LOG.debug("git %s: %.3f s", hide(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:
+            if command == "log" and b"Out of memory" in stderr:
+                raise _too_much(command)
             raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
         return done
+
+
+def _too_much(command: str) -> RepositoryError:
+    hints = {"ls-tree": ALONE, "log": SHORTER}
+    return RepositoryError(
+        f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of manifests"
+        " is that large",
+        hints.get(command, LESS),
+    )
 
 
 def not_started(command: str, error: OSError) -> RepositoryError:

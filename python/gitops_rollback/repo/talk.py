@@ -72,7 +72,7 @@ def ask(
         try:
             go_on()
             if memory is not None:
-                _bound_memory(running, memory)
+                bound_memory(running, memory)
             said = talk(running, stdin, seconds, most)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError from error
@@ -82,7 +82,7 @@ def ask(
         return running.returncode, said
 
 
-def _bound_memory(running: subprocess.Popen[bytes], most: int) -> None:
+def bound_memory(running: subprocess.Popen[bytes], most: int) -> None:
     """Let a program have so much memory; where the system has no such call, its time bounds it."""
     if not hasattr(resource, "prlimit"):
         return

@@ -116,6 +116,24 @@ def test_the_timer_that_rings_while_git_is_waited_for_or_ended_tells_of_git(
     assert running.poll() is not None
 
 
+def test_a_message_of_any_size_takes_no_memory_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_MOST_MEMORY", 50_000_000)
+    git = Git(tmp_path, str(tmp_path), os.environ, Deadline(60))
+    git.run("init", "--bare", ".")
+    tree = git.run("hash-object", "-t", "tree", "-w", "--stdin").stdout.decode().strip()
+    commit = f"tree {tree}\nauthor x <x> 0 +0000\ncommitter x <x> 0 +0000\n\n"
+    for size in (10, 40_000_000):
+        data = commit.encode() + b"x" * size
+        oid = git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=data).stdout.decode()
+        if size == 10:
+            assert git.run("log", "--format=%B", oid.strip()).stdout.strip() == b"x" * 10
+    with pytest.raises(RepositoryError, match="git log says more than") as error:
+        git.run("log", "--format=%B", oid.strip())
+    assert "deploy the image to go back to" in error.value.hint
+
+
 CHILD = "import subprocess\nchild = subprocess.Popen([sys.executable, '-c', '''{}'''])\n"
 SLEEP = "import time; time.sleep(600)"
 
