@@ -435,7 +435,6 @@ class Lander:
             place = self.origin(resource, digest.scalar.node).field.path
             why = f"the digest in {place}:{digest.scalar.line} counts;"
             problem = Problem(why, "take it out there")
-        name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
         is_helm = base.form == HELM
         return replace(
             base,
@@ -446,8 +445,7 @@ class Lander:
             parts=tuple(parts),
             pointer=base.pointer if is_helm else base.pointer.rpartition("/")[0],
             form=HELM if is_helm else SUBSTITUTION,
-            shown_name=name or None,
-            problem=problem or (EDITABLE if name else NO_NAME),
+            problem=problem or (EDITABLE if field.name_text else NO_NAME),
             tag_only="",
         )
 

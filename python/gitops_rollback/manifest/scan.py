@@ -161,7 +161,7 @@ class _Scanner:
         pairs = []
         while self._column == column:
             match = _KEY.match(self._line, column)
-            if match is None or match.end() - column > _LONGEST_KEY:
+            if match is None or match.end() > _LONGEST_KEY:  # where it ends: one does not begin far
                 raise _NotPlain
             key = self._key(match)
             pairs.append((key, self._value(column, match.end(), may_be_level=True)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback import alarm
+from gitops_rollback import alarm, errors, schema
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.commands.drilling import ask_flux
 from gitops_rollback.decide.drill import (
@@ -101,9 +101,14 @@ NONE_MADE = "none was made, for a commit by hand replaced that image: Git's hist
 ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("shop/cart", 7)))
 
 
+ERRORS = [one for one in vars(errors).values() if hasattr(one, "category")]
+
+
 def found_of(whole: Plan, check: str) -> list[tuple[str, str]]:
     """The level and the message of what one check found."""
     found = judge_service(whole, state(), (), NOW)
+    assert {one.category for one in found} <= {one.category for one in ERRORS}
+    schema.check({"schemaVersion": 1, "findings": [one.to_json() for one in found]}, "result-check")
     return [(one.level, one.message) for one in found if one.check == check]
 
 

@@ -28,6 +28,7 @@ from unit.test_effect_releases import RENDERED, layers
 from unit.test_effect_replacements import resource
 from unit.test_effect_sources import APPS, OURS, application, deployed
 from unit.test_effective import BASE, FLUX, RELEASE, effect_of
+from unit.test_effective import fields as fields_of
 
 TEXTS = ("{}", "[]", "''", "a", "1", "{a: 1}", "{a: 2}", "{b: 1}", "{a: 1, b: 2}", "[1]", "[1, 2]")
 
@@ -166,6 +167,48 @@ def test_a_file_of_values_is_below_the_source_unless_it_begins_with_a_slash(
     }
     [image] = {one.image for one in effect_of(files).landed if one.root == "a.yaml"}
     assert image == ("acme/cart:3" if counts else "acme/cart:2")
+
+
+NAMELESS = RELEASE.replace('      tag: "1"\n', "      registry: ghcr.io\n")
+STANDS = {  # whose the field is that has the version, where the name stands in the release
+    "in the release": ({"r.yaml": f"{NAMELESS}      tag: '7'\n"}, ("HelmRelease", "cart", "helm")),
+    "in a text": (
+        {
+            "r.yaml": f"{NAMELESS}  valuesFrom: [{{kind: ConfigMap, name: t, valuesKey: t, "
+            "targetPath: image.tag}]\n",
+            "t.yaml": "kind: ConfigMap\nmetadata: {name: t}\ndata: {t: '7'}\n",
+        },
+        ("HelmRelease", "cart", "substitution"),
+    ),
+    "in values": (
+        {
+            "r.yaml": f"{NAMELESS}  valuesFrom: [{{kind: ConfigMap, name: v}}]\n",
+            "v.yaml": "kind: ConfigMap\nmetadata: {name: v}\ndata:\n  values.yaml: |\n"
+            "    image: {tag: '7'}\n",
+        },
+        ("ConfigMap", "v", "helm"),
+    ),
+    "in a patch": (
+        {
+            "b/r.yaml": NAMELESS,
+            "kustomization.yaml": "resources: [b/r.yaml]\n"
+            "patches: [{target: {kind: HelmRelease}, path: p.yaml}]\n",
+            "p.yaml": "kind: HelmRelease\nmetadata: {name: p}\n"
+            "spec: {values: {image: {tag: '7'}}}\n",
+        },
+        ("HelmRelease", "p", "helm"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "whose"), STANDS.values(), ids=STANDS)
+def test_a_version_that_stands_apart_from_its_name_is_edited_as_what_it_stands_in(
+    files: dict[str, str], whose: tuple[str, str, str]
+) -> None:
+    [field] = fields_of(files)
+    assert (field.kind, field.name, field.form) == whose
+    assert field.image == parse_image("ghcr.io/acme/cart:7")
+    assert field.shown_name in (None, "ghcr.io/acme/cart")
 
 
 def test_a_map_of_one_text_beside_a_release_gives_it_its_tag() -> None:

@@ -62,6 +62,7 @@ PLAIN = [
     "a: |+\n  x\n   \n\nb: c\n",
     "a: {'b':c}\n",
     f"a: {{{'k' * 1_000}: b}}\n",
+    f"{'k' * 999}: b\n",
     "a:\n  [b, c]\nd: {\n e: f }\n",
     "<<: &x\n  a: b\nc:\n  <<: *x\n",
     "a: http://x:1 # y\nb: x#y\nc: -x\nd: :x\ne: a - b\n",
