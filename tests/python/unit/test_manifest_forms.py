@@ -361,3 +361,18 @@ def test_a_proof_of_an_edit_looks_for_its_field_among_all() -> None:
     file = parse("a.yaml", text.encode())
     first, second = find_fields(file)
     assert [prove(file, one) for one in (first, second)] == ["", ""]
+
+
+NAMES = ("repository", "repo", "imageRepository", "image_repository", "imageName", "image_name")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "image", "name"])
+@pytest.mark.parametrize("tag", ["tag", "imageTag", "image_tag", "version"])
+@pytest.mark.parametrize("over", ["image", "cart", "cartImage", ""])
+def test_what_charts_call_the_parts_of_an_image(name: str, tag: str, over: str) -> None:
+    """`name` and `version` are parts of an image only below what is called one."""
+    values = {name: "acme/cart", tag: "1"}
+    text = json.dumps({over: values} if over else values)
+    is_image = over.lower().endswith("image")
+    found = [one.value for one in find_fields(parse("charts/cart/values.yaml", text.encode()))]
+    assert ("acme/cart:1" in found) is (is_image or (name != "name" and tag != "version"))

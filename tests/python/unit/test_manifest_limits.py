@@ -129,6 +129,7 @@ def test_what_contains_itself_or_is_endless_in_depth_or_size_is_not_read(text: s
         "".join(f"{' ' * n}a:\n" for n in range(199)),
         "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 190)),
         "hosts: ['*']\nrules: [*]\n".replace("[*]", "[a*]"),
+        f"x: [{'[], ' * 6_000}]\n",  # many, and none within another
     ],
 )
 def test_what_is_deep_within_bounds_is_read_and_gone_through(text: str) -> None:

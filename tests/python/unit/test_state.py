@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -230,15 +231,20 @@ def test_what_all_names_of_a_field_tell_is_one_account() -> None:
     assert joined([one]) == one
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_deeds_of_one_second_stand_as_the_account_that_has_both_tells(*, turned: bool) -> None:
-    deeds = [replace(deed, at=at(1)) for deed in named("shop", 1, 2, 3, 4).deployed]
-    shop, kiosk = (
-        State("shop", "production", (deeds[2],)),
-        State("kiosk", "production", tuple(deeds)),
-    )
-    both = joined([kiosk, shop] if turned else [shop, kiosk])
-    assert [deed.image.tag for deed in both.deployed] == ["4", "3", "2", "1"]
+@pytest.mark.parametrize("is_one_second", [False, True])
+def test_accounts_of_parts_of_what_was_done_are_joined_in_its_order(*, is_one_second: bool) -> None:
+    """Times tell the order, and where they do not, the account that has both deeds."""
+    deeds = named("shop", 1, 2, 3, 4).deployed
+    if is_one_second:
+        deeds = tuple(replace(deed, at=at(1)) for deed in deeds)
+    parts = [part for number in range(5) for part in combinations(deeds, number)]
+    for one, other in product(parts, repeat=2):
+        both = joined([State("shop", "production", one), State("kiosk", "production", other)])
+        assert {*both.deployed} == {*one, *other}
+        assert tuple(deed for deed in both.deployed if deed in one) == one
+        assert tuple(deed for deed in both.deployed if deed in other) == other
+        if not is_one_second or deeds in (one, other):
+            assert both.deployed == tuple(deed for deed in deeds if deed in {*one, *other})
 
 
 def test_the_newest_hold_of_all_names_is_the_one_that_a_state_tells() -> None:
