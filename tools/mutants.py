@@ -166,7 +166,7 @@ def _is_nothing(value: ast.expr) -> bool:
 
 
 def _left_out(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what no test can see: docstrings, types, exports, parts of f-strings, what is shown."""
+    """Yield what no test can see: docstrings, types, exports, parts of f-strings, debugging."""
     for node in ast.walk(tree):
         match node:
             case ast.Expr(value=ast.Constant()):
@@ -184,7 +184,7 @@ def _left_out(tree: ast.AST) -> Iterator[ast.AST]:
                 ast.Assign(targets=[ast.Name(id="__all__")])
                 | ast.JoinedStr()
                 | ast.Subscript(value=ast.Name(id="Literal"))
-                | ast.keyword(arg="repr")
+                | ast.keyword(arg="repr" | "strict")
             ):
                 yield from ast.walk(node)
             case ast.ClassDef(decorator_list=decorators):

@@ -376,3 +376,31 @@ def test_what_charts_call_the_parts_of_an_image(name: str, tag: str, over: str) 
     is_image = over.lower().endswith("image")
     found = [one.value for one in find_fields(parse("charts/cart/values.yaml", text.encode()))]
     assert ("acme/cart:1" in found) is (is_image or (name != "name" and tag != "version"))
+
+
+@pytest.mark.parametrize(
+    ("head", "is_one"),
+    [
+        ("apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease", True),
+        ("kind: HelmRelease", True),
+        ("apiVersion: helm.acme.example/v1\nkind: HelmRelease", False),
+        ("apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmThing", False),
+    ],
+)
+def test_a_release_of_flux_has_images_in_its_values_and_in_its_post_renderers(
+    head: str, *, is_one: bool
+) -> None:
+    text = f"""{head}
+metadata: {{name: cart}}
+spec:
+  values: {{image: {{repository: acme/cart, tag: '1'}}}}
+  postRenderers:
+  - kustomize: {{patches: []}}
+  - kustomize: {{images: [{{name: acme/pay, newTag: '2'}}]}}
+"""
+    found = [(one.value, one.pointer) for one in find_fields(parse("r.yaml", text.encode()))]
+    expected = [
+        ("acme/cart:1", "/spec/values/image"),
+        ("acme/pay:2", "/spec/postRenderers/1/kustomize/images/0"),
+    ]
+    assert sorted(found) == (expected if is_one else [])

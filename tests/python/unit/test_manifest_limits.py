@@ -137,6 +137,22 @@ def test_what_is_deep_within_bounds_is_read_and_gone_through(text: str) -> None:
     assert lookup(lookup(file.trees[0], "more"), "b") is not None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a", "{a: [b, {c: d}], e: f}", "{a: &a {x: [y]}, b: *a, c: *a, d: [*a, e], f: {g: *a, h: i}}",
+     "[&a [&b {c: d}, e], *b, *a, f, *b, {*b : g}]"],
+)  # fmt: skip
+def test_each_node_is_gone_through_once_however_often_an_alias_repeats_it(text: str) -> None:
+    root = yaml.compose(text)
+    found = [node.start_mark.index for node in walk(root)]
+    starts = [
+        getattr(event.start_mark, "index", -1)
+        for event in yaml.parse(text)
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
+    ]
+    assert sorted(found) == sorted(starts)
+
+
 def test_a_config_map_is_known_by_its_word() -> None:
     assert is_config_map(b"kind: ConfigMap\n")
     assert not is_config_map(b"kind: Secret\n")
