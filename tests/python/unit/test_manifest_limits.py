@@ -303,6 +303,26 @@ def test_a_template_of_pods_has_its_pod_beside_its_metadata() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "has_field"),
+    [
+        ("images: [{name: acme/cart, newTag: '1'}]", True),
+        ("patches: [{patch: '[{op: add, path: /image, value: acme/cart:1}]'}]", True),
+        ("resources: [a.yaml]", False),
+    ],
+)
+@pytest.mark.parametrize("twice", ["namePrefix: a\nnamePrefix: b", "labels: [{a: b, a: c}]"])
+def test_a_key_that_stands_twice_in_a_kustomization_is_refused_where_that_has_an_image(
+    more: str, twice: str, *, has_field: bool
+) -> None:
+    file = parse("kustomization.yaml", f"{more}\n{twice}\n".encode())
+    if has_field:
+        with pytest.raises(ManifestError, match="stands twice"):
+            find_fields(file)
+    else:
+        assert find_fields(file) == ()
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a: {b: {image: {repository: a, tag: '1'}, image: {repository: b, tag: '1'}}}",
