@@ -583,7 +583,7 @@ def _refuse_too_much(path: str, text: str) -> int:
     Each node takes some hundred bytes and is looked at several times. A long text within a file,
     such as a dashboard in a ConfigMap, is one node.
     """
-    longest_line = max(map(len, text.splitlines()), default=0)
+    longest_line = len(max(text.splitlines(), key=len, default=""))
     is_flat = text.count("[") + text.count("{") + longest_line <= _DEEPEST_TO_COMPOSE
     # Each node needs one of these: `- - x` is two lists, `? ? x` two mappings.
     most = sum(map(text.count, ("\n", ",", ":", "- ", "? ", "[", "{")))
