@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
-from gitops_rollback.decide.facts import NeedAccount, NeedBeside, NeedRemoved, NeedStateVersions
+from gitops_rollback.decide.facts import (
+    NeedAccount,
+    NeedBeside,
+    NeedLog,
+    NeedRemoved,
+    NeedStateVersions,
+)
 from gitops_rollback.decide.standing import names_of, one_account
 from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.late import dataclass, replace
@@ -19,7 +25,13 @@ from gitops_rollback.ledger.holds import (
     may_be_of,
     parse_held,
 )
-from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
+from gitops_rollback.ledger.message import (
+    action_of,
+    is_own,
+    is_revert,
+    reverted_of,
+    trailers_of,
+)
 from gitops_rollback.ledger.state import (
     LONGEST_HISTORY,
     BrokenStateError,
@@ -28,14 +40,16 @@ from gitops_rollback.ledger.state import (
     parse_state,
     path_of,
 )
-from gitops_rollback.model import identified
+from gitops_rollback.model import DEPLOY, ROLLBACK, identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from gitops_rollback.decide.facts import Facts, Removed, ServiceAtTip, Version
     from gitops_rollback.ledger.events import Event
-    from gitops_rollback.model import Deed
+    from gitops_rollback.model import Deed, LogEntry
+
+_ENDING = ("release", DEPLOY, ROLLBACK)  # what may come after a rollback, and end its hold or not
 
 
 def restored(facts: Facts) -> Facts:
@@ -248,7 +262,7 @@ def rebuilt(facts: Facts) -> Rebuilt:
         path = path_of(at.environment, at.service)
         said.append(f"no sound version of {path} is in reach; rebuilt from commits and records")
         account: tuple[Event, ...] = facts.ask(NeedAccount())
-        state = from_events(at, account, older)
+        state = from_events(at, account, older, facts.ask(NeedLog()))
     if state is None and (at.state is None or not (at.state.bad or at.state.hold)):
         raise NotFoundError(
             f"neither commits nor records tell of a deployment of {at.title}, so there is nothing "
@@ -291,11 +305,15 @@ def _keeping(state: State, other: State) -> tuple[State, tuple[str, ...]]:
 
 
 def from_events(
-    at: ServiceAtTip, events: Iterable[Event], versions: Sequence[Version]
+    at: ServiceAtTip,
+    events: Iterable[Event],
+    versions: Sequence[Version],
+    log: tuple[LogEntry, ...] = (),
 ) -> State | None:
     """Return a state from what commits and records tell, newest first; None if they tell nothing.
 
-    A service whose newest deployment is a rollback that no release followed is held.
+    A service whose newest deployment is a rollback that no release followed is held; that may have
+    been under another name of its fields, as the newest commits (`log`) tell.
     """
     told = [event for event in events if event.action in ("deploy", "rollback") and event.at]
     if not told:
@@ -309,6 +327,9 @@ def from_events(
             state = state.with_bad(Bad(bad))
     actions = (action_of(version.message, at.service, at.environment) for version in versions)
     last = next((action for action in actions if action is not None), None)
+    names = {at.service, *names_of(at.found.fields)}
+    ours = (one for e in log for one in trailers_of(e.message, names, *_ENDING))
+    last = last or next((one.action for one in ours if one.environment not in at.elsewhere), None)
     newest = told[0]
     if newest.action != "rollback" or newest.from_image is None or last == "release":
         return state

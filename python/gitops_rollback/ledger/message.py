@@ -80,9 +80,12 @@ def read_trailers(text: str, service: str, environment: str) -> Told | None:
     return _told(found) if found is not None else None
 
 
-def trailers_of(text: str, services: Collection[str]) -> Iterator[Told]:
-    """Yield what the trailers of a commit message say of services, in whatever environment."""
-    for (service, _environment), group in _groups(text, DEPLOY, ROLLBACK).items():
+def trailers_of(text: str, services: Collection[str], *actions: str) -> Iterator[Told]:
+    """Yield what the trailers of a commit message say of services, in whatever environment.
+
+    Of deploys and rollbacks, or of other `actions`.
+    """
+    for (service, _environment), group in _groups(text, *(actions or (DEPLOY, ROLLBACK))).items():
         told = _told(group) if service in services else None
         if told is not None:
             yield told

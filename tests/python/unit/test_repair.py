@@ -16,7 +16,7 @@ from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import HeldFile, Hold, Holds
 from gitops_rollback.ledger.message import Told, action_of, render
 from gitops_rollback.ledger.state import State, render_state
-from gitops_rollback.model import Deed
+from gitops_rollback.model import Deed, LogEntry
 from unit.builders import (
     DEPLOYMENT,
     PRESENT,
@@ -127,6 +127,29 @@ def test_events_tell_what_was_deployed_what_is_bad_and_what_is_held() -> None:
     assert released is not None
     assert released.hold is None
     assert released.bad == rebuilt.bad
+
+
+@pytest.mark.parametrize(
+    ("said", "is_held"),
+    [
+        pytest.param([("release", "old")], False, id="released under the name of before"),
+        pytest.param([("repair", "old"), ("release", "old")], False, id="and something since"),
+        pytest.param([("rollback", "old"), ("release", "old")], True, id="rolled back since"),
+        pytest.param([("release", "staging")], True, id="of an environment that there is"),
+    ],
+)
+def test_a_release_under_another_name_of_the_fields_ends_what_commits_tell_to_be_held(
+    said: list[tuple[str, str]],
+    is_held: bool,  # noqa: FBT001
+) -> None:
+    there = replace(service_at_tip("acme/cart:2"), elsewhere=frozenset({"staging"}))
+    events = tuple(reversed(from_state(state("1>2", "2>3", "3<2"))))
+    log = tuple(
+        LogEntry("a", PRESENT, "joe", told(action, environment=name)) for action, name in said
+    )
+    rebuilt = from_events(there, events, [], log)
+    assert rebuilt is not None
+    assert (rebuilt.hold is not None) == is_held
 
 
 def test_a_deploy_of_a_bad_image_and_a_deploy_after_a_rollback_count() -> None:
