@@ -18,6 +18,7 @@ import stat
 import time
 from contextlib import suppress
 from errno import ENOSPC, EPERM
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -36,7 +37,6 @@ from gitops_rollback.scratch import link, own_folder, sweep_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _LOG = logging.getLogger("gitops_rollback")
 
@@ -161,7 +161,8 @@ class Cache:
 
 def open_cache(directory: Path, url: str) -> Cache | None:
     """Return a URL's part of a cache directory; None, with a warning, where it cannot be used."""
-    directory = directory.resolve()  # once: whoever turns a link round later changes nothing
+    # Once: whoever turns a link round later changes nothing. Of links in a circle it says nothing.
+    directory = Path(os.path.realpath(directory))
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(directory)

@@ -13,7 +13,9 @@ that nothing depends on colours. A page is written whole or not at all.
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -518,17 +520,20 @@ def write(page: Page, directory: Path) -> Path:
     """
     files = render(page)
     target = directory / FOLDER
+    *above, name = Path(FOLDER).parts
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.folder(target.parent, scratch.RESULT) as made:
-            fresh = made.path / "report"
-            fresh.mkdir()
-            for name, text in files.items():
-                (fresh / name).write_text(text, encoding="utf-8")
-            if target.is_dir():
-                shutil.rmtree(target)
-            fresh.rename(target)
-        scratch.sweep(target.parent, scratch.RESULT)
+        directory.mkdir(parents=True, exist_ok=True)
+        with (
+            scratch.folder(directory, scratch.RESULT) as made,
+            scratch.below(directory, above) as at,
+        ):
+            with scratch.below(made.descriptor, (name,)) as fresh:
+                for file, text in files.items():
+                    scratch.write_new(fresh, file, text.encode())
+            with suppress(FileNotFoundError):
+                shutil.rmtree(name, dir_fd=at)
+            os.rename(name, name, src_dir_fd=made.descriptor, dst_dir_fd=at)
+        scratch.sweep(directory, scratch.RESULT)
     except OSError as error:
         raise UsageError(
             f"the report cannot be written to {target}: {error.strerror or error}",

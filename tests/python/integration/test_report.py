@@ -44,6 +44,24 @@ def test_a_service_alone_gives_its_plan_and_its_timeline(released: Shop) -> None
     assert released.git("for-each-ref") == before
 
 
+@pytest.mark.parametrize("link", ["gitops-rollback", "gitops-rollback/report"])
+def test_a_link_in_the_place_of_its_folder_leads_nowhere(released: Shop, link: str) -> None:
+    """In a workspace stands what somebody pushed to the repository of the service."""
+    elsewhere = released.root / "elsewhere"
+    (elsewhere / "report").mkdir(parents=True)
+    place = released.root / "made" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere)
+    made = ("report", "--service", "cart", "--report-dir", str(released.root / "made"))
+    run = released.refused(2, "usage", *made)
+    assert "the report cannot be written" in run.error["message"]
+    assert [path.name for path in elsewhere.rglob("*")] == ["report"]
+    place.unlink()
+    report(released, "--service", "cart")
+    report(released, "--service", "cart")
+    assert {path.name for path in (released.root / "made").iterdir()} == {"gitops-rollback"}
+
+
 def test_the_files_of_a_rollback_are_shown_as_they_are(released: Shop) -> None:
     released.ok("plan", "--service", "cart")
     plan = shutil.copy(released.root / "result.json", released.root / "plan.json")
