@@ -214,7 +214,7 @@ def findings_of_each(
 def _found_together(
     asked: Sequence[tuple[NeedFindings, ServiceAtTip]],
 ) -> list[tuple[Finding, ...] | None]:
-    found = asked[0][1].found
+    found = next(at.found for _need, at in asked)  # of all of them the same
     before = found.manifests
     judged = [
         place for place, (need, _at) in enumerate(asked) if not _is_copied(before, need.edits)

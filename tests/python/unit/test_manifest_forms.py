@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.image import find_image
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse, printed
 from gitops_rollback.manifest.edit import FieldEdit, prove, value_of
@@ -404,3 +406,20 @@ spec:
         ("acme/pay:2", "/spec/postRenderers/1/kustomize/images/0"),
     ]
     assert sorted(found) == (expected if is_one else [])
+
+
+@pytest.mark.parametrize("name", ["", "acme/cart"])
+@pytest.mark.parametrize("tag", ["", "1"])
+@pytest.mark.parametrize("shown", [None, "ghcr.io/acme/cart"])
+def test_a_field_has_its_name_from_its_parts_or_from_what_is_known_of_it(
+    name: str, tag: str, shown: str | None
+) -> None:
+    text = json.dumps({"image": {"registry": "", "repository": name, "tag": tag}})
+    [field] = find_fields(parse("charts/cart/values.yaml", text.encode()))
+    field = replace(field, shown_name=shown)
+    version = f":{tag}" if tag else ""
+    assert field.name_text == name
+    assert field.value == (name or shown or "") + version
+    assert field.effective == (shown or name) + version
+    assert field.image == find_image((shown or name) + version)
+    assert field.named == (find_image((shown or name) + version) if shown or name else None)
