@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-FORMATS = ("text", "json", "github")
-
-
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Check; exit 1 if a rollback would fail, or what was looked at would be refused."""
     if options.storage:
