@@ -21,6 +21,7 @@ from gitops_rollback.effective.grammar import (
     odd_fields,
 )
 from gitops_rollback.effective.images import (
+    OF_PODS,
     DoubtfulEntryError,
     FieldSpec,
     changed_text,
@@ -137,7 +138,7 @@ class Builder:
         for patch in addition.json_patches:
             self.patcher.apply(patch, work)
         for entry in merged_entries((), addition.entries):
-            self._set_image(entry, work, work.specs)
+            self._set_image(entry, work, (*OF_PODS, *work.specs))
         return work
 
     def of_file(self, path: str) -> tuple[Resource, ...]:
@@ -329,7 +330,7 @@ class Builder:
         for patch in kustomization.json_patches:
             self.patcher.apply(patch, work)
         for entry in kustomization.entries:
-            self._set_image(entry, work, work.specs)
+            self._set_image(entry, work, (*OF_PODS, *work.specs))
         self._replace(lookup(root, "replacements"), kustomization.path, kustomization, work)
         for listed in kustomization.transformers:
             for item, unknown in self._configured(kustomization, listed, work):

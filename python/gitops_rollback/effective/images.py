@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.tree import entries, find, is_null, mapping, sequence
+from gitops_rollback.effective.tree import entries, is_null, mapping, sequence
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.objects import POD_SPECS, REPORTED_POD_SPECS
@@ -59,6 +59,17 @@ class FieldSpec:
         return all(not one or one == other for one, other in zip(wanted, found, strict=True))
 
 
+# What `images:` reaches by itself, and no transformer in a file (builtinpluginconsts/images.go).
+OF_PODS = tuple(
+    FieldSpec((*pod, *rest))
+    for pod in _PODS
+    for rest in (
+        *(("containers", "image"), ("initContainers", "image")),
+        ("volumes", "image", "reference"),
+    )
+)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an image stands in an object; `times` is how often kustomize's filters reach it."""
@@ -92,7 +103,6 @@ def _reached(
 ) -> Iterator[tuple[Path, yaml.Node | None]]:
     if text_of(lookup(node, "kind")) != "CustomResourceDefinition":
         yield from _anywhere(node, ())
-        yield from _of_pods(node)
         for spec in specs:
             if spec.is_for(node):
                 yield from _at(node, spec.path, ())
@@ -111,17 +121,6 @@ def _anywhere(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node | N
         if key in _LISTS:
             for index, item in enumerate(items_of(value)):
                 yield (*path, key, index, "image"), lookup(item, "image")
-
-
-def _of_pods(node: yaml.Node) -> Iterator[tuple[Path, yaml.Node | None]]:
-    for pod_path in _PODS:
-        pod = find(node, *pod_path)
-        for key in _LISTS:
-            for index, item in enumerate(items_of(lookup(pod, key))):
-                yield (*pod_path, key, index, "image"), lookup(item, "image")
-        for index, item in enumerate(items_of(lookup(pod, "volumes"))):
-            image = find(item, "image", "reference")
-            yield (*pod_path, "volumes", index, "image", "reference"), image
 
 
 def _at(

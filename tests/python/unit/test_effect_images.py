@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from gitops_rollback.effective.images import (
+    OF_PODS,
     DoubtfulEntryError,
     FieldSpec,
     changed_text,
@@ -128,13 +129,18 @@ spec:
   volumes: [{image: {reference: c}}, {image: d}]
   template: {spec: {initContainers: [{image: e}]}}
 """
-    assert images(text) == [
+    assert images(text, *OF_PODS) == [
         ("spec/containers/0/image", "a", 2),
         ("spec/deep/0/0/initContainers/0/image", "b", 1),
         ("spec/template/spec/initContainers/0/image", "e", 2),
         ("spec/volumes/0/image/reference", "c", 1),
     ]
-    assert images(text.replace("Thing", "CustomResourceDefinition")) == []
+    assert [place for place, _text, times in images(text) if times == 1] == [
+        "spec/containers/0/image",
+        "spec/deep/0/0/initContainers/0/image",
+        "spec/template/spec/initContainers/0/image",
+    ]
+    assert images(text.replace("Thing", "CustomResourceDefinition"), *OF_PODS) == []
 
 
 def test_an_object_of_endless_depth_is_looked_into_to_some_depth() -> None:

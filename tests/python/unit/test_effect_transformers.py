@@ -141,6 +141,23 @@ def test_a_transformer_names_further_places_of_images() -> None:
     assert overlaid("transformers: [t.yaml]", t=text) == (["acme/cart:1"], [])
 
 
+def test_a_transformer_in_a_file_reaches_no_image_of_a_volume_and_an_entry_does() -> None:
+    volume = "{name: v, image: {reference: 'acme/cart:1'}}"
+    pod = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{volumes: [{volume}]}}\n"
+    entry = "{name: acme/cart, newTag: '7'}"
+    text = f"{BUILTIN.format(kind='ImageTagTransformer')}imageTag: {entry}\n"
+    listed = "resources: [../base, p.yaml]\n"
+    for top, wanted in (
+        ("transformers: [t.yaml]", "acme/cart:1"),
+        (f"images: [{entry}]", "acme/cart:7"),
+    ):
+        files = {"overlay/kustomization.yaml": f"{listed}{top}\n", "overlay/p.yaml": pod}
+        landed = effect_of({**BASE, **files, "overlay/t.yaml": text}, OVERLAY).landed
+        assert {one.place[1]: one.image for one in landed} == {
+            "Deployment": "acme/cart:7", "Pod": wanted
+        }  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["ImageTagTransformer", "PrefixTransformer"])
 def test_a_transformer_that_names_a_place_without_a_path_fails_the_build(kind: str) -> None:
     text = f"{BUILTIN.format(kind=kind)}imageTag: {{name: a, newTag: '7'}}\nprefix: x-\n"
