@@ -22,7 +22,7 @@ from gitops_rollback.effective.helm import (
 )
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
-from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
+from gitops_rollback.effective.tree import entries, find, mapping, opaque_node, text_node, with_path
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import (
     ARGO_GROUP,
@@ -381,9 +381,8 @@ class _Chart:
         for parameter in items_of(lookup(helm, "fileParameters")):
             name = text_of(lookup(parameter, "name")) or ""
             if _is_plain(name) and not is_of_image(name.split(".")[-1]):
-                values = merged(
-                    values, with_path(None, tuple(name.split(".")), text_node("", parameter))
-                )
+                place = with_path(None, tuple(name.split(".")), opaque_node(parameter))
+                values = merged(values, place)
             else:
                 why = f"the file that {name} comes from is not read"
                 doubts.append(self._unknown(parameter, "fileParameters", why))

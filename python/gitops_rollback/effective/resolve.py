@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_LATER = "values that come later set it, or nothing takes the text that it stands in"
 __all__ = ["EffectiveFields", "Tree", "resolve_fields"]
 
 
@@ -381,7 +382,10 @@ class _Resolver:
 
     def _why_spare(self, one: ImageField, path: str) -> Idle | None:
         if one.scalar.block is not None:
-            return Idle("nothing that the patch is for has such a container")
+            is_value = one.form == HELM
+            return Idle(
+                _LATER if is_value else "nothing that the patch is for has such a container"
+            )
         if one.form == KUSTOMIZE:
             return Idle("no image of its kustomization bears that name")
         if path in self._roots.taken:

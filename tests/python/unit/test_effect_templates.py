@@ -16,7 +16,7 @@ from gitops_rollback.manifest.document import parse, root_of, text_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
-from unit.test_effect_sources import HOME, OURS, deployed, git, release
+from unit.test_effect_sources import HOME, OURS, application, deployed, git, release
 
 if TYPE_CHECKING:
     from gitops_rollback.effective.effect import Effect
@@ -1466,3 +1466,15 @@ def test_whole_images_are_found_by_their_names_in_what_is_called_images(below: s
     assert not isinstance(deployed(files), str)
     names = [field.named.name for field in fields_of(files) if field.named]
     assert names == (["acme/cart", "acme/pay"] if below else ["acme/cart"])
+
+
+def test_what_an_application_takes_from_a_file_is_there() -> None:
+    given = "fileParameters: [{name: db.host, path: x.txt}], values: 'image: {tag: 2}', "
+    given += "parameters: [{name: image.tag, value: '1'}]"
+    files = chart(READS + "a: {{ required `x` .Values.db.host }}\n") | {
+        "clusters/r.yaml": application(f"repoURL: {OURS}\npath: charts/cart\nhelm: {{{given}}}"),
+    }
+    assert not isinstance(deployed(files), str)
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    idle = manifests.effective({}, Environment("production")).effect.idle
+    assert any("values that come later set it" in one.why for one in idle.values())
