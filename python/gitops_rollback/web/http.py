@@ -1,8 +1,9 @@
 """Send requests: bounded in time and size, redirects followed, secrets to their own host only.
 
 Every request runs in another thread that is left behind when time is up: only so does the bound
-hold for name look-ups and for servers that send a byte at a time. No `requests.Session` is used:
-it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end.
+holds for name look-ups and for servers that send a byte at a time. No `requests.Session` is used:
+it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end. What is left of
+`requests` then is urllib3, which is asked itself: to import `requests` takes half as long again.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import json
 import logging
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlencode, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import should_bypass_proxies
+from urllib3 import PoolManager, ProxyManager
+from urllib3.exceptions import DecodeError, HTTPError
 
 from gitops_rollback import __version__
 from gitops_rollback.late import dataclass, field, replace
@@ -36,6 +37,7 @@ from gitops_rollback.web.answers import (
 from gitops_rollback.web.hosts import (
     MOST_AT_ONCE,
     NOBODY,
+    basic,
     host_of,
     is_loopback,
     is_proxy,
@@ -126,7 +128,7 @@ class Http:
         self._manners = manners
         self._failed: dict[str, GitopsRollbackError | NoAnswer] = {}
         self._secrets: set[str] = set()
-        self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
+        self._connections: dict[str, PoolManager] = {}  # by proxy
 
     @property
     def left(self) -> float:
@@ -219,19 +221,19 @@ class Http:
     def _exchange(self, request: _Request, url: str, *, is_last: bool) -> Answer:
         seconds = self._time_for(url, request)
         headers = {**_HEADERS, **request.headers, **request.who.headers_for(url)}
-        data = request.sent.data if request.sent else None
         if request.sent is not None:
             headers["Content-Type"] = request.sent.kind
+        # The last of a name, in whatever letters.
+        headers = dict({name.lower(): (name, text) for name, text in headers.items()}.values())
         try:
-            prepared = requests.Request(request.method, url, headers, data=data).prepare()
             with self._patience.counting():
-                answer = in_background(lambda: self._perform(prepared, request, seconds)).result(
-                    timeout=seconds
-                )
+                answer = in_background(
+                    lambda: self._perform(url, headers, request, seconds)
+                ).result(timeout=seconds)
         except _TooLargeError as error:
             reason = f"the answer is larger than {request.largest / 1_000_000:g} MB"
             raise self._explained(url, request.what, reason, TOO_LARGE) from error
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             reason, hint = why_no_answer(error, seconds)
             if not is_last and "broke off" in reason:
                 raise ConnectionResetError from error
@@ -260,27 +262,27 @@ class Http:
         return self._manners.explain(NoAnswer(host_of(url), what, reason, "", kind))
 
     def _perform(
-        self, prepared: requests.PreparedRequest, request: _Request, seconds: float
+        self, url: str, headers: Mapping[str, str], request: _Request, seconds: float
     ) -> Answer:
         end = monotonic() + seconds
-        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        bundle = next((self._environment[v] for v in variables if self._environment.get(v)), None)
-        url = prepared.url or ""
-        with self._adapter.send(
-            prepared,
+        with self._connected(url).urlopen(
+            request.method,
+            url,
+            body=request.sent.data if request.sent else None,
+            headers=headers,
             timeout=seconds,
-            stream=True,
-            verify=bundle or True,
-            proxies=self._proxies(url),
+            retries=False,
+            redirect=False,
+            preload_content=False,
         ) as response:
             packed = response.headers.get("Content-Encoding", "").lower()
             if any(mark in packed for mark in _UNWANTED):
                 # 2 kB may be a gigabyte, which some versions of urllib3 unpack at once.
-                raise requests.exceptions.ContentDecodingError
-            is_data = response.status_code < HTTPStatus.MULTIPLE_CHOICES
+                raise DecodeError
+            is_data = response.status < HTTPStatus.MULTIPLE_CHOICES
             most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)
             body = bytearray()
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.stream(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > most:
                     if is_data:
@@ -288,18 +290,42 @@ class Http:
                     break
                 if monotonic() > end:
                     raise TimeoutError
-            return Answer(url, response.status_code, response.headers, bytes(body[:most]))
+            else:
+                response.release_conn()  # read to its end: the next one goes over it
+            return Answer(url, response.status, response.headers, bytes(body[:most]))
 
-    def _proxies(self, url: str) -> dict[str, str]:
-        """Return the proxy that the environment names; this machine is never behind one."""
+    def _connected(self, url: str) -> PoolManager:
+        """Return what keeps connections, to the proxy that the environment names if it does.
+
+        This machine is never behind one.
+        """
         scheme = urlsplit(url).scheme
-        no_proxy = self._variable("no_proxy") or ""
-        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
-        if not proxy or is_loopback(url) or should_bypass_proxies(url, no_proxy):
-            return {}
-        if not is_proxy(proxy):
-            raise requests.exceptions.InvalidProxyURL
-        return {scheme: proxy}
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy") or ""
+        if proxy and (is_loopback(url) or self._goes_past(url)):
+            proxy = ""
+        key = f"{scheme} {proxy}"
+        if key not in self._connections:
+            more = self._trusting() if scheme == "https" else {}
+            made = _through(proxy, more) if proxy else PoolManager(maxsize=MOST_AT_ONCE, **more)
+            self._connections.setdefault(key, made)  # another thread may have been first
+        return self._connections[key]
+
+    def _goes_past(self, url: str) -> bool:
+        from requests.utils import should_bypass_proxies  # noqa: PLC0415 - slow, and seldom needed
+
+        return bool(should_bypass_proxies(url, self._variable("no_proxy") or ""))
+
+    def _trusting(self) -> dict[str, Any]:
+        """Return whose certificates count."""
+        from certifi import where  # noqa: PLC0415 - slow
+
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        named = (self._environment.get(name) for name in variables)
+        bundle = Path(next((one for one in named if one), None) or where())
+        if not bundle.exists():
+            raise OSError(f"no CA certificate bundle: {bundle}")
+        kind = "ca_cert_dir" if bundle.is_dir() else "ca_certs"
+        return {"cert_reqs": "CERT_REQUIRED", kind: str(bundle)}
 
     def _variable(self, name: str) -> str | None:
         return self._environment.get(name) or self._environment.get(name.upper())
@@ -315,3 +341,20 @@ class Http:
 
 class _TooLargeError(Exception):
     pass
+
+
+class InvalidProxyURL(ValueError):  # noqa: N818 - as `requests` calls it
+    """Raised for a proxy that is no address."""
+
+
+def _through(proxy: str, more: Mapping[str, Any]) -> ProxyManager:
+    """Return what connects through a proxy, with the user that its address names."""
+    if not is_proxy(proxy):
+        raise InvalidProxyURL
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    parts = urlsplit(address)
+    headers = None
+    if parts.username and parts.password is not None:
+        who = basic(unquote(parts.username), unquote(parts.password))
+        headers = {"Proxy-Authorization": who}
+    return ProxyManager(address, maxsize=MOST_AT_ONCE, proxy_headers=headers, **more)
