@@ -379,5 +379,6 @@ def _catch_signals() -> Callable[[], bool]:
 
     for number in ends:
         signal.signal(number, interrupt)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no process is waited for
     sys.unraisablehook = raise_again
     return lambda: bool(heard)

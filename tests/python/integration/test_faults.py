@@ -229,3 +229,16 @@ def test_whatever_the_machine_bounds_the_words_and_the_code_are_true(
     assert "Traceback" not in run.stderr
     assert "is no Git work tree" not in run.stderr, "git was not even asked"
     assert not [path for path in released.scratch.iterdir() if path.name.startswith(LEFT)]
+
+
+def test_whoever_starts_it_and_ignores_the_end_of_processes_has_no_harm_of_it(
+    released: Shop,
+) -> None:
+    """So does what starts services; the system then tells nobody how a process ended."""
+    line = released.line("rollback", *NAMED, "--reason", "slow")
+    shell = ["bash", "-c", """trap '' CHLD; exec "$@\"""", "bash", *line]
+    run = subprocess.run(
+        shell, env=released.environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert _rolled_back(released)
