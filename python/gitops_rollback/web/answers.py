@@ -202,6 +202,10 @@ def _why(cause: BaseException, seconds: float) -> tuple[str, str] | None:
 _WHY_BY_NAME = {
     "IncompleteRead": ("the answer broke off before its end", "try again"),
     "InvalidProxyURL": ("the environment's proxy is no address", "correct or unset https_proxy"),
+    "ProxySchemeUnknown": (
+        "the environment's proxy speaks no HTTP",
+        "name one that does in https_proxy (SOCKS is not spoken), or unset it",
+    ),
 }
 _WHY = {
     socket.gaierror: ("no address is known for that name", "check the name, DNS and proxy"),

@@ -439,6 +439,15 @@ def test_a_proxy_that_is_no_address_is_said_and_not_repeated(proxy: str) -> None
     assert "secret" not in error.message + error.hint
 
 
+def test_a_proxy_that_speaks_socks_is_said() -> None:
+    environment = {"https_proxy": "socks5://proxy.example:1080"}
+    error = refusal(
+        lambda: Registry(RegistryEndpoint("docker.io"), environment, patience=3).tags(CART)
+    )
+    assert "the environment's proxy speaks no HTTP" in error.message
+    assert "SOCKS is not spoken" in error.hint
+
+
 def test_a_surrounding_netrc_and_proxy_are_not_read(
     hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
