@@ -297,8 +297,8 @@ class _Read:
             raise ResourceError(
                 f"the manifests that are read together are larger than {MOST_AT_ONCE} keys and "
                 f"values: {file.path} and what follows is not read",
-                "give the environment a `path` or the service `manifests`, so that less is read; "
-                "of files on this disk name fewer at once",
+                "name fewer services, or files, at once; or give the environment a `path` or the "
+                "service `manifests`, so that less is read",
             )
 
     def _forget(self, key: int) -> None:
