@@ -96,10 +96,16 @@ def test_a_release_whose_image_cannot_be_pulled_is_named_by_its_pods(fleet: Flee
 
 
 def has_undone(fleet: Fleet) -> bool:
-    """Tell whether Helm went back with the newest chart: a later one makes it upgrade anew."""
+    """Tell whether Helm went back with the newest chart, and is at rest.
+
+    A later chart makes it upgrade anew; while it does, it still tells of the rollback before.
+    """
     status = fleet.get("helmrelease/cart")["status"]
+    told = {one["type"]: one for one in status["conditions"]}
+    undone = told.get("Remediated", {}).get("reason") == "RollbackSucceeded"
+    rests = told.get("Reconciling", {}).get("status") != "True"
     newest = str(fleet.shop.tip())[:12]
-    return "RollbackSucceeded" in json.dumps(status) and newest in status["lastAttemptedRevision"]
+    return undone and rests and newest in status["lastAttemptedRevision"]
 
 
 def test_an_upgrade_that_helm_undid_is_named_with_what_runs_now(open_fleet: Open) -> None:
