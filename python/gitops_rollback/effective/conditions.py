@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.effective.expressions import (
+    SET,
     TOKEN,
     UNKNOWN,
     FailsError,
@@ -33,7 +34,6 @@ _BEGIN = regex(_WORDS)
 _BLOCK = regex(rf"{_WORDS}(?P<rest>(?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{{}}\"`])*)\}}\}}")
 _NAME = regex(r"\s*[\"`]([^\"`]+)[\"`]")
 _ELSE = regex(r"\s*(?P<word>if|with)\b(?P<rest>.*)", re.DOTALL)
-_SET = regex(r"\s*\$\w+\s*(?:,\s*\$\w+\s*)?:?=")
 _FIELD = regex(r"(?:\$\w*)?(?:\??\.[\w-]+)+")
 _ACTION = regex(r"\{\{-?[ \t]*([^{}]*?)-?\}\}")
 _FIELDS = regex(r"(?P<text>\"(?:[^\"\\]|\\.)*\"|`[^`]*`)|(?<![\w$?.)])\.(?P<key>\w?)", re.DOTALL)
@@ -234,7 +234,7 @@ def _fields(text: str, dot: str) -> str:
 
 def _moved(word: str, rest: str) -> str | None:
     """Return what the dot is in a block."""
-    value = _SET.sub("", rest, count=1).strip()
+    value = SET.sub("", rest, count=1).strip()
     is_plain = word == "with" and _VALUE.fullmatch(value)
     return value if is_plain else "" if word in ("with", "range") else None
 
@@ -282,7 +282,7 @@ def _state(condition: str, values: yaml.Node | None) -> tuple[State, str]:
 
 def _is_of_image(text: str) -> bool:
     """Tell whether a condition asks for nothing but parts of an image."""
-    tokens = TOKEN.findall(_SET.sub("", text, count=1))
+    tokens = TOKEN.findall(SET.sub("", text, count=1))
     fields = [one for one in tokens if _FIELD.fullmatch(one)]
     keys = (one.rpartition(".")[2] for one in fields)
     is_plain = all(one in _PLAIN_WORDS or one in fields for one in tokens)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 UNKNOWN = object()
-_SET = regex(r"\s*(\$\w+)\s*(?:,\s*\$\w+\s*)?:?=(?!=)")
+SET = regex(r"\s*(\$\w+)\s*(?:,\s*\$\w+\s*)?:?=(?!=)")
 TOKEN = regex(r"\)(?:\.[\w-]+)*|[(|]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[^\s()|\"`]+")
 _PATH = regex(r"\$?\.Values((?:\??\.[\w-]+)*)")
 _WORD = regex(r"[A-Za-z]\w*")
@@ -35,6 +35,7 @@ _BLOCK = regex(r"(?:if|with)\b")  # of which that is left which is surely made
 _OTHER_BLOCK = regex(r"(?:range|block|define|template|break|continue)\b")
 _CONTEXTS = (".", "$")
 _DEEPEST = 20  # templates within each other
+_LONGEST = 5_000  # characters of a text: templates that include one another may make any number
 
 
 class NotFollowedError(Exception):
@@ -60,7 +61,7 @@ class Scope:
             raise NotFollowedError
         out: list[str] = []
         variables: dict[str, object] = {}
-        position = 0
+        position = length = 0
         for found in _ACTION.finditer(text):
             out.append(text[position : found.start()])
             position = found.end()
@@ -69,19 +70,23 @@ class Scope:
                 raise NotFollowedError
             if _BLOCK.match(action):
                 continue
-            value, assigned = self.value_of(action, variables), _SET.match(action)
+            value, assigned = self.value_of(action, variables), SET.match(action)
             if assigned is not None:
                 variables[assigned[1]] = value
-            elif isinstance(value, str):
+            elif isinstance(value, str) and length + len(value) <= _LONGEST:
                 out.append(value)
+                length += len(value)
             else:
                 raise NotFollowedError
         return "".join((*out, text[position:]))
 
     def value_of(self, text: str, variables: Mapping[str, object] | None = None) -> object:
         """Return what an expression makes, `UNKNOWN` where that is not followed."""
-        tokens = TOKEN.findall(_SET.sub("", text.strip(), count=1))[::-1]
-        value = _Reading(self, variables or {}, tokens).pipeline()
+        tokens = TOKEN.findall(SET.sub("", text.strip(), count=1))[::-1]
+        try:
+            value = _Reading(self, variables or {}, tokens).pipeline()
+        except RecursionError as error:  # brackets within each other
+            raise NotFollowedError from error
         return value if not tokens else UNKNOWN
 
     def included(self, name: object, context: str) -> object:
@@ -136,12 +141,14 @@ class _Reading:
         if name == "include":
             return self._scope.included(given[0] if given else None, second)
         function = _FUNCTIONS.get(name)
-        if function is None or (name not in _LAZY and any(one is UNKNOWN for one in given)):
+        is_unknown = name not in _LAZY and any(one is UNKNOWN for one in given)
+        if function is None or is_unknown or any(map(_is_long, given)):
             return UNKNOWN
         try:
-            return function(*given)
+            value = function(*given)
         except (TypeError, IndexError) as error:
             raise NotFollowedError from error
+        return UNKNOWN if _is_long(value) else value
 
     @staticmethod
     def _is_decided(name: str, value: object) -> bool:
@@ -223,6 +230,10 @@ def _plain(node: yaml.Node | None) -> object:
     return text
 
 
+def _is_long(value: object) -> bool:
+    return isinstance(value, str) and len(value) > _LONGEST
+
+
 def _whole(value: object) -> int:
     """Return the whole number that `int` makes."""
     if value is None or (isinstance(value, float) and value.is_integer()):
@@ -261,12 +272,12 @@ def _index(value: object, *keys: object) -> object:
         if value is None:
             why = f"Helm fails on index ... {key}: nothing is there"
             raise FailsError(why)
-        if isinstance(value, list) and isinstance(key, int):
-            if key >= len(value):
+        if isinstance(value, list) and type(key) is int:
+            if not 0 <= key < len(value):
                 why = f"Helm fails on index ... {key}: the list has {len(value)} items"
                 raise FailsError(why)
             value = _plain(value[key])
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and isinstance(key, str):
             value = _plain(value.get(key))
         else:
             raise NotFollowedError

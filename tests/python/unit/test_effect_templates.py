@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -1110,6 +1111,13 @@ RENDERED = {
         "it changes nothing",
     ),
     "with what is needed": (f'{NAME}:{{{{ required "a tag" .Values.image.tag }}}}', ""),
+    "by the index of an item": (f"{NAME}:{TAG}\n  a: {{{{ index .Values.list 0 }}}}", ""),
+    "by an index from behind": (
+        f"{NAME}:{TAG}\n  a: {{{{ index .Values.list -1 }}}}",
+        "Helm fails on index ... -1",
+    ),
+    "by a truth as an index": (f"{NAME}:{TAG}\n  a: {{{{ index .Values.list true }}}}", ""),
+    "by a number as a key": (f"{NAME}:{TAG}\n  a: {{{{ index .Values.image 1 }}}}", ""),
     "by another value where that is": (
         f"{NAME}:{{{{ .Values.image.tag | default .Values.none.tag }}}}",
         "there is no .Values.none, and so Helm fails on .Values.none.tag",
@@ -1246,6 +1254,44 @@ def test_helpers_deep_within_each_other_are_followed_to_their_end_only() -> None
         | {f"{CHART}templates/_h.tpl": text + last, f"{CHART}values.yaml": VALUES + MORE}
     )
     assert not isinstance(found, str), "as deep as that nothing is told"
+
+
+BOMBS = {
+    "helpers that include one another": (
+        "a: {{ include `d40` . }}",
+        "".join(
+            f'{{{{- define "d{n}" }}}}{{{{ include "d{n - 1}" . }}}}{{{{ include "d{n - 1}" . }}}}'
+            "{{ end -}}\n"
+            for n in range(1, 41)
+        )
+        + '{{- define "d0" }}some text{{ end -}}\n',
+    ),
+    "a variable that grows": (
+        "a: {{ include `grows` . }}",
+        "{{ define `grows` }}{{ $a := `x` }}"
+        + "{{ $a = printf `%s%s` $a $a }}" * 60
+        + "{{ $a }}{{ end }}",
+    ),
+    "a text that is replaced by longer ones": (
+        "a: {{ `aaaa`" + " | replace `a` `aaaaaaaa`" * 20 + " }}",
+        "",
+    ),
+    "brackets within brackets": ("a: {{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", ""),
+}
+
+
+@pytest.mark.parametrize(("line", "helpers"), BOMBS.values(), ids=BOMBS)
+def test_a_chart_that_makes_endless_text_costs_nothing(line: str, helpers: str) -> None:
+    tracemalloc.start()
+    try:
+        found = deployed(
+            chart(f"image: {NAME}:{TAG}\n{line}\n") | {f"{CHART}templates/_h.tpl": helpers}
+        )
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not isinstance(found, str), found
+    assert peak < 50_000_000
 
 
 def test_what_a_chart_takes_from_one_that_it_imports_from_may_be_there() -> None:
