@@ -631,9 +631,9 @@ def _without_comments(text: str) -> str:
         if end is None:
             break
         if found.start() >= position:
-            position_, position = position, end.end()
-            gone = text.count("\n", found.start(), position)
-            out += [text[position_ : found.start()], "\n" * gone]
+            gone = text.count("\n", found.start(), end.end())
+            out += [text[position : found.start()], "\n" * gone]
+            position = end.end()
     return _YAML_COMMENT.sub("", "".join((*out, text[position:])))
 
 

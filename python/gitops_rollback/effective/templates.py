@@ -42,7 +42,7 @@ _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
 _AS_IT_IS = "let the template write it as it is"
-_TOO = "of it, too"
+_OWN_TAGS = "give each image a tag of its own"
 _SEVERAL = "makes images of several names of it"
 
 
@@ -70,27 +70,28 @@ class _Reader:
     folder: str
     written: tuple[yaml.Node | None, ...]
 
-    def otherwise(self, image: ImageField) -> str:
-        """Return why a template makes something else of the value; empty where none does."""
+    def otherwise(self, image: ImageField) -> tuple[str, str] | None:
+        """Return why a template makes something else of the value, and what to do about it."""
         exact = self.chart.exact(self.keys)
+        for place, text in exact:
+            if not _is(image, text):
+                why, hint = _otherwise(image, text)
+                return f"{place} {why}", hint
         if exact:
-            others = (
-                f"{place} {_otherwise(image, one)}" for place, one in exact if not _is(image, one)
-            )
             is_several = len(self.names()) > 1 and image.problem == NO_NAME
-            return next(others, f"{exact[-1][0]} {_SEVERAL}" if is_several else "")
+            return (f"{exact[-1][0]} {_SEVERAL}", _OWN_TAGS) if is_several else None
         above = [self.keys[:n] for n in range(len(self.keys) + 1)]
         names: dict[str, str] = {}
         for keys in (*above, (f".{self.keys[-1]}",)):
             for use in self.chart.changed.get(keys, ()):
-                why = self._why(use, image)
+                why, hint = self._why(use, image)
                 if why:
-                    return f"{use.place} {why}"
+                    return f"{use.place} {why}", hint
                 name = use.name or self._said(use.named)
                 names[name.rpartition("/")[2]] = use.place
         names.pop("", None)
         several = names.get(ANY_NAME, "") or (list(names.values())[-1] if len(names) > 1 else "")
-        return f"{several} {_SEVERAL}" if several else ""
+        return (f"{several} {_SEVERAL}", _OWN_TAGS) if several else None
 
     def names(self) -> set[str]:
         """Return the names of the images that are made of the value, as far as they are known."""
@@ -104,15 +105,17 @@ class _Reader:
         """Return what a value is set to; empty for none."""
         return next((said for one in self.written if (said := text_of(find(one, *keys)))), "")
 
-    def _why(self, use: Use, image: ImageField) -> str:
+    def _why(self, use: Use, image: ImageField) -> tuple[str, str]:
+        """Return why a use makes something else of the value, empty where it does not."""
         if use.other:
             is_set = self._said(use.other)
-            return f"takes .Values.{'.'.join(use.other)} too, which is set" if is_set else ""
+            why = f"takes .Values.{'.'.join(use.other)} too, which is set"
+            return (why if is_set else "", _AS_IT_IS)
         if use.name or use.named:
             name, own = use.name or self._said(use.named), image.name_text
             is_own = name in ("", ANY_NAME) or own.endswith(f"/{name}") or name.endswith(own)
-            return "" if is_own else _another(name)
-        return use.why
+            return ("", "") if is_own else _another(name)
+        return use.why, _AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,10 @@ class Templates:
                 return stopped
         for part in (one for one in image.parts if one.text):
             for reader in self._readers(folder, _keys(image, part), values):
-                why = reader.otherwise(image)
-                if why:
+                found = reader.otherwise(image)
+                if found is not None:
+                    why, hint = found
                     name = f".Values.{'.'.join(_keys(image, part))}"
-                    is_others = why.endswith((_TOO, _SEVERAL))
-                    hint = "give each image a tag of its own" if is_others else _AS_IT_IS
                     return Unknown(image.path, part.scalar.line, name, why, f"{hint}, {ACCEPT}")
         unread = {
             p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p), values)
@@ -365,14 +367,14 @@ class Templates:
         return Unknown(*place, name, why, hint)
 
 
-def _otherwise(image: ImageField, text: str) -> str:
+def _otherwise(image: ImageField, text: str) -> tuple[str, str]:
     name = split_version(text)[0]
     is_own = name.endswith(image.name_text) or image.name_text.endswith(name)
-    return f"makes another text of it: {text}" if is_own else _another(name)
+    return (f"makes another text of it: {text}", _AS_IT_IS) if is_own else _another(name)
 
 
-def _another(name: str) -> str:
-    return f"makes an image of {name} {_TOO}"
+def _another(name: str) -> tuple[str, str]:
+    return f"makes an image of {name} of it, too", _OWN_TAGS
 
 
 def _is(image: ImageField, text: str) -> bool:
