@@ -18,7 +18,7 @@ from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import items_of, truth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 UNKNOWN = object()
 SET = regex(r"\s*(\$\w+)\s*(?:,\s*\$\w+\s*)?:?=(?!=)")
@@ -28,7 +28,10 @@ _WORD = regex(r"[A-Za-z]\w*")
 _ZERO = regex(r"[-+]?0*\.?0*")
 _WHOLE = regex(r"[-+]?(?:0|[1-9]\d{0,14})")
 _VERB = regex(r"%(.?)")
-_ACTION = regex(
+# What changes a mapping for all that reads it later, and what makes one that is nobody else's.
+MUTATES = frozenset({"set", "unset", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"})
+_MAKES = frozenset({"dict", "deepCopy", "mustDeepCopy", "pick", "omit", "fromYaml", "fromJson"})
+ACTION = regex(
     r"(?:\s*\{\{-(?=\s)|\{\{)((?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{}\"`])*?)(?:(?<=\s)-\}\}\s*|\}\})"
 )
 _BLOCK = regex(r"(?:if|with)\b")  # of which that is left which is surely made
@@ -62,7 +65,7 @@ class Scope:
         out: list[str] = []
         variables: dict[str, object] = {}
         position = length = 0
-        for found in _ACTION.finditer(text):
+        for found in ACTION.finditer(text):
             out.append(text[position : found.start()])
             position = found.end()
             action = found[1].strip()
@@ -181,6 +184,54 @@ class _Reading:
         if _WHOLE.fullmatch(token):
             return int(token)
         return self._variables.get(token, _WORDS.get(token, UNKNOWN))
+
+
+def changed_in(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where a template may change values by another name than `.Values`: line, and key.
+
+    The key is empty where it may be any. What such a call changes is unknown but for a mapping that
+    the template has made itself, and keeps in a variable.
+    """
+    actions = [(found.start(1), found[1].strip()) for found in ACTION.finditer(text)]
+    made: dict[str, bool] = {}
+    for _place, action in actions:
+        assigned = SET.match(action)
+        if assigned is not None:
+            is_own = _is_made(TOKEN.findall(action[assigned.end() :]))
+            made[assigned[1]] = made.get(assigned[1], True) and is_own
+    own = {name for name, is_own in made.items() if is_own}
+    for place, action in actions:
+        tokens = TOKEN.findall(action)
+        for number, token in enumerate(tokens):
+            key = _changed_by(token, tokens[number + 1 :], own) if token in MUTATES else None
+            if key is not None:
+                yield text.count("\n", 0, place) + 1, key
+
+
+def _changed_by(function: str, given: list[str], own: Collection[str]) -> str | None:
+    """Return the key that a call may change, empty for any; None where its mapping is known."""
+    target, rest = (given[0], given[1:]) if given else ("", [])
+    if target in own or ".Values" in target or (target == "(" and _is_made(rest)):
+        return None
+    key = rest[0] if rest and target != "(" and function in ("set", "unset") else ""
+    return key[1:-1] if key[:1] in ('"', "`") else ""
+
+
+def _is_made(tokens: list[str]) -> bool:
+    """Tell whether a pipeline, to its end or its closing bracket, makes a mapping of its own.
+
+    What changes one returns it: whether that is its own is asked of the call itself.
+    """
+    depth, last = 0, tokens[:1]
+    for number, token in enumerate(tokens):
+        depth += (token == "(") - (token[0] == ")")  # noqa: S105 - no password
+        if depth < 0 and token != ")":  # noqa: S105 - as above
+            return False  # what stands below it
+        if depth < 0:
+            break
+        if token == "|" and not depth:  # noqa: S105 - as above
+            last = tokens[number + 1 : number + 2]
+    return bool(last) and last[0] in _MAKES | MUTATES
 
 
 def _below(value: object, keys: list[str]) -> object:

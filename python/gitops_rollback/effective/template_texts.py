@@ -13,7 +13,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.conditions import covered, parts_of
-from gitops_rollback.effective.expressions import FailsError, NotFollowedError, Scope
+from gitops_rollback.effective.expressions import (
+    MUTATES,
+    FailsError,
+    NotFollowedError,
+    Scope,
+    changed_in,
+)
 from gitops_rollback.effective.tree import find, mapping, opaque_node, with_path
 from gitops_rollback.image import HUB_NAMES
 from gitops_rollback.late import dataclass, regex
@@ -61,7 +67,7 @@ WRITTEN = regex(
     rf"|\btpl\s+\(\s*toYaml\s+{_VALUE}\s*\)\s+[.$]\s*{_WHOLE}"
     rf"|\b(?:with|range)\s+{_VALUE}\s*-?\}}\}}[^{{]*\{{\{{-?\s*toYaml\s+\.\s*{_WHOLE}"
 )
-_ACTION = regex(r"\{\{-?[ \t]*([^{}]*)\}\}")
+_ACTION = regex(r"\{\{-?[ \t]*((?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|[^{}\"`])*)\}\}")
 _CONTROL = regex(r"(?:if|else|with|range|end|define|block)\b|\$\w+\s*:?=")
 _INCLUDED = regex(r"\b(?:include|template)\s+[\"`]([^\"`]+)[\"`]")
 _COMPUTED = regex(r"\b(?:include|template)\s+[^\"`\s]")  # its name is not written out
@@ -75,8 +81,6 @@ _KEEPS = frozenset(
     {"default", "coalesce", "or", "and", "not", "quote", "squote", "print", "printf", "toString"}
     | {"include", "template", "required", "dict", "index", "get", "dig", "tpl", "trim", "with"}
 )
-# What changes values for all that comes after it.
-_MUTATES = frozenset({"set", "unset", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"})
 _NO_WORD = regex(r"\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[$.][\w.?-]*|\b\d[\w.]*")
 _WORD = regex(r"[A-Za-z]\w*")
 _ASSIGNS = regex(r"\s*(?:with\s+)?\$\w+\s*:?=|\s*with\b")
@@ -316,7 +320,17 @@ class Texts:
     def _is_mutated(self) -> bool:
         """Whether something may change values before they are read."""
         actions = (action for text in self.made for action in _ACTION.findall(text))
-        return any(_words_of(one) & _MUTATES and ".Values" in one for one in actions)
+        return any(_words_of(one) & MUTATES and ".Values" in one for one in actions)
+
+    @cached_property
+    def mutations(self) -> list[tuple[str, str]]:
+        """Where values may be changed that are not named there, and the key, empty for any."""
+        return [
+            (f"{path}:{number}", key)
+            for path, text in self.by_path.items()
+            for number, key in changed_in(text)
+            if self._owners[path].get(number, "") in ("", *self._reached)
+        ]
 
     def _rendered(self, line: Line) -> str | None:
         path, _, number = line.place.rpartition(":")
@@ -350,7 +364,7 @@ class Texts:
         """Yield the values that a line changes before they are written anywhere."""
         for action in _ACTION.findall(line.text):
             words = _words_of(action)
-            if words & _MUTATES or (_ASSIGNS.match(action) and words - _KEEPS):
+            if words & MUTATES or (_ASSIGNS.match(action) and words - _KEEPS):
                 below = ((f".{key}",) for key in _BELOW.findall(action))
                 read = (*_values_in(READ, action), *below)
                 yield from ((keys, Use(line.place, _ANOTHER)) for keys in read)

@@ -42,6 +42,7 @@ _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
 _AS_IT_IS = "let the template write it as it is"
+_UNCHANGED = "let the template set and merge nothing but what it made itself (dict)"
 _OWN_TAGS = "give each image a tag of its own"
 _SEVERAL = "makes images of several names of it"
 
@@ -72,6 +73,9 @@ class _Reader:
 
     def otherwise(self, image: ImageField) -> tuple[str, str] | None:
         """Return why a template makes something else of the value, and what to do about it."""
+        for place, key in self.chart.mutations:
+            if key in ("", "Values", *self.keys):
+                return f"{place} may change it before it is read", _UNCHANGED
         exact = self.chart.exact(self.keys)
         for place, text in exact:
             if not _is(image, text):

@@ -1256,6 +1256,53 @@ def test_helpers_deep_within_each_other_are_followed_to_their_end_only() -> None
     assert not isinstance(found, str), "as deep as that nothing is told"
 
 
+SETS = '{{- define "fix" -}}{{- $_ := set %s "tag" "9" -}}{{- end -}}'
+ON = '{{ $_ := set %s "tag" "9" }}\n'
+# As helm 3.19 renders them: what the mapping of the image is given counts, whatever it is called.
+CHANGED = {
+    "what a helper is given": ('{{ include "fix" .Values.image }}\n', SETS % ".", True),
+    "what is in what a helper is given": (
+        '{{ include "fix" (dict "i" .Values.image) }}\n', SETS % ".i", True,
+    ),
+    "each item": ("{{ range $k, $v := .Values }}" + ON % "$v" + "{{ end }}\n", "", True),
+    "each item, another key": (
+        '{{ range $k, $v := .Values }}{{ $_ := set $v "more" "9" }}{{ end }}\n', "", False,
+    ),
+    "a key that is computed": (
+        '{{ range $k, $v := .Values }}{{ $_ := set $v $k "9" }}{{ end }}\n', "", True,
+    ),
+    "a variable that is set twice": (
+        "{{ $i := .Values }}{{ $i = .Values.image }}" + ON % "$i", "", True,
+    ),
+    "the values": ('{{ $_ := set . "Values" (dict) }}\n', "", True),
+    "what has braces in a text": ('{{ $_ := set .Values.image "tag" "{9" }}\n', "", True),
+    "below a mapping of its own": (ON % '(dict "a" .Values.image).a', "", True),
+    "in a mapping of its own": ('{{ $d := dict "i" $ }}' + ON % "$d.i.Values.image", "", True),
+    "merged into a variable": ("{{ $d := $.x }}{{ $_ := merge $d (dict) }}\n", "", True),
+    "merged into what is piped": ("{{ $.x | merge }}\n", "", True),
+    "a mapping of its own": ("{{ $d := dict }}" + ON % "$d", "", False),
+    "one in place": (ON % '(dict "a" 1)', "", False),
+    "a copy": ("{{ $d := $.x | deepCopy }}" + ON % "$d", "", False),
+    "one that is merged": ('{{ $d := merge (dict "a" 1) (dict) }}' + ON % "$d", "", False),
+    "one that is read": (
+        "{{ $d := dict }}{{ range .x }}{{ $d = tpl `a: 1` $ | fromYaml | merge $d }}{{ end }}\n",
+        "", False,
+    ),
+    "one that was another before": ("{{ $d := $.x }}{{ $d = dict }}" + ON % "$d", "", True),
+    "in a helper that nothing includes": ("", SETS % ".", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "helper", "counts"), CHANGED.values(), ids=CHANGED)
+def test_what_a_template_may_change_before_it_is_read_is_not_deployed(
+    lines: str, helper: str, *, counts: bool
+) -> None:
+    files = chart(f"{lines}image: {NAME}:{TAG}\n") | {f"{CHART}templates/_h.tpl": helper}
+    found = deployed(files)
+    assert isinstance(found, str) is counts, found
+    assert not counts or "may change it before" in found or "makes another text of it" in found
+
+
 BOMBS = {
     "helpers that include one another": (
         "a: {{ include `d40` . }}",
