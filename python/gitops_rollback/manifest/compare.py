@@ -7,6 +7,7 @@ not shown: they may be nobody's business, and a log is read by many.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import yaml
@@ -69,9 +70,11 @@ def differences(
 
 def _titled(file: ParsedFile) -> Iterator[tuple[tuple[str, int], yaml.Node]]:
     """Yield the documents with their titles, of which several may bear one: each by its turn."""
-    titles = [_title(node) for node in file.documents]
-    for number, node in enumerate(file.documents):
-        yield (titles[number], titles[:number].count(titles[number])), node
+    before: Counter[str] = Counter()
+    for node in file.documents:
+        title = _title(node)
+        yield (title, before[title]), node
+        before[title] += 1
 
 
 class _Comparison:
