@@ -246,7 +246,8 @@ class Git:
         folder: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it, in a folder if one is given, else in the repository."""
-        own = self._whole if arguments[0].startswith(("push", "remote-")) else self._partial
+        command = _command_of(arguments)
+        own = self._whole if command.startswith(("push", "remote-")) else self._partial
         with undisturbed():
             try:
                 running = subprocess.Popen(
@@ -260,7 +261,7 @@ class Git:
             except OSError as error:
                 raise not_started(arguments[0], error) from error
             self._running.add(running)
-        if "log" in arguments[:2]:  # which holds a message of any size twice
+        if command == "log":  # which holds a message of any size twice
             bound_memory(running, _MOST_MEMORY)
         return running
 
@@ -279,7 +280,7 @@ class Git:
     ) -> subprocess.CompletedProcess[bytes]:
         """Wait for a git that was started; raises as `run` does."""
         arguments = [str(argument) for argument in running.args[1:]]  # type: ignore[index]
-        command = next(word for word in arguments if not word.startswith("-"))
+        command = _command_of(arguments)
         if command.startswith("remote-"):  # what `git push` runs
             command = "push"
         start = time.monotonic()
@@ -313,6 +314,10 @@ class Git:
                 raise _too_much(command)
             raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
         return done
+
+
+def _command_of(arguments: Iterable[str]) -> str:
+    return next(word for word in arguments if not word.startswith("-"))
 
 
 def _too_much(command: str) -> RepositoryError:
