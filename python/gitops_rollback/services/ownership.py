@@ -223,8 +223,7 @@ def unknown(
     """Return the error for a service without any image field, with the likeliest reason."""
     where = environment.told
     elsewhere = find_elsewhere(service, settings, manifests, environment)
-    live = manifests.effective({}, environment)
-    certain = elsewhere or _of_another(service, settings, live)
+    certain = elsewhere or _of_another(service, settings, manifests.effective({}, environment))
     if certain is not None:
         return certain
     unread = _unread_of(service, settings, manifests)
@@ -249,8 +248,9 @@ def unknown(
             else "check --repository and --branch",
         )
     if settings.image:
-        images = {field.image.name for field in live.live if field.image}
-        tags = {field.path: field.place for field in live.live if field.problem == NO_NAME}
+        live = manifests.effective({}, environment).live
+        images = {field.image.name for field in live if field.image}
+        tags = {field.path: field.place for field in live if field.problem == NO_NAME}
         return kind(
             f"no image of service '{service}' in {where} is of {settings.image.name}"
             + (f"; a tag alone stands at {', '.join([*tags.values()][:3])}" if tags else ""),
