@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from operator import itemgetter
@@ -297,10 +298,13 @@ def stood_beside(repository: Repository, tip: Tip, config: Config, need: NeedBes
     then = _Then(repository, config)
     if then.having(tip.commit, [need.path], need.like):
         return True
-    taken = then.taken(tip, need.path, need.like)
-    if taken is None:
-        return None
-    places = {then.place(f"{taken}~1", tip, path, like) for path, like in need.fields}
+    try:
+        taken = then.taken(tip, need.path, need.like)
+        if taken is None:
+            return None
+        places = {then.place(f"{taken}~1", tip, path, like) for path, like in need.fields}
+    except ManifestError:
+        return None  # what a version had that nobody can read is not known
     if need.path in places:
         return False
     return True if places - {None, ""} else (None if None in places else False)
@@ -347,10 +351,18 @@ class _Then:
         """Return those of some files that have a field, as they are at a commit."""
         entries = [e for e in self.repository.list_files(commit, paths) if is_manifest(e.path)]
         files = read_files(self.repository, entries)
-        return {path for path, data in files.items() if self._has(path, data, like)}
+        found = set()
+        for path, data in files.items():
+            with suppress(ManifestError):  # of other files, a template, say
+                if self._has(path, data, like):
+                    found.add(path)
+        return found
 
     def _versions(self, tip: Tip, path: str, like: Likeness) -> Iterator[tuple[str, bool]]:
-        """Yield the commits that changed a file, newest first, and whether it has a field then."""
+        """Yield the commits that changed a file, newest first, and whether it has a field then.
+
+        Raises `ManifestError` where a version cannot be read.
+        """
         versions = self.repository.versions(tip, path, LAST_LOOK)
         blobs = self.repository.read(change.oid for is_there, change in versions if is_there)
         for is_there, change in versions:
@@ -360,8 +372,5 @@ class _Then:
         settings = [self.config.settings(name) for name in self.config.services]
         kinds = {kind: place for one in settings for kind, place in one.kinds.items()}
         pointers = tuple({pointer for one in settings for pointer in one.fields})
-        try:
-            found = find_fields(parse_once(path, data), kinds, pointers)
-        except ManifestError:
-            return False
+        found = find_fields(parse_once(path, data), kinds, pointers)
         return any(like.fits(likeness_of(field)) for field in found)

@@ -102,3 +102,16 @@ def test_a_field_of_a_kind_that_is_configured_is_followed(tmp_path: Path) -> Non
     shop, text = held(tmp_path, {"old/cart.yaml": ROLLOUT}, more=KINDS)
     shop.commit({"old/cart.yaml": GONE, LIVE: text, **environments("live", more=KINDS)})
     refused(shop, "held")
+
+
+def test_what_a_version_had_that_nobody_can_read_is_not_guessed(tmp_path: Path) -> None:
+    shop, text = held(tmp_path, {"old/cart.yaml": CART})
+    shop.commit({"old/cart.yaml": f"{text}<<<<<<< ours\n"})
+    shop.commit({"old/cart.yaml": GONE, LIVE: text, **environments("live")})
+    refused(shop, "lost-hold")
+
+
+def test_a_move_beside_a_template_is_followed(tmp_path: Path) -> None:
+    shop, text = held(tmp_path, {"old/cart.yaml": CART})
+    shop.commit({"old/cart.yaml": GONE, LIVE: text, "a.yaml": "{{ x", **environments("live")})
+    refused(shop, "held")
