@@ -390,7 +390,8 @@ def _unscheduled(its: PodsOf, pod: Pod) -> Failure:
     said = pod.scheduled.message or pod.scheduled.reason
     code, look = "unschedulable", "give the cluster room, or mend requests, selectors, tolerations"
     if "persistentvolumeclaim" in said.lower():
-        code, look = "claim", "see why the claim is pending: kubectl describe pvc"
+        code = "claim"
+        look = f"see why the claim is pending: kubectl -n {pod.name.namespace} describe pvc"
     hint = f"{look}; another image does not help"
     return _of_cluster(its, code, pod, f"{pod.name} finds no node: {said}", hint)
 

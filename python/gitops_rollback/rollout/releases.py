@@ -121,7 +121,9 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
     """Name why a HelmRelease failed; where Helm rolled back by itself, the upgrade is to blame."""
     said = one.released if one.released.status == "False" else one.ready
     undone = _UNDONE.get(one.remediated.reason, "")
-    hint = "look at the release: flux logs --kind HelmRelease, helm history"
+    of = f"--namespace {one.name.namespace}"
+    hint = f"look at the release: kubectl {of} describe helmrelease {one.name.name}, flux logs "
+    hint += f"--kind HelmRelease --name {one.name.name} {of}"
     if undone:  # Flux holds on to what Git says: the next change would try the same image again
         hint = f"Git still says {target.image.label}: undo it there; {go_back(target)}"
     failure = Failure(
@@ -136,7 +138,10 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
         patience=_UNDO_PATIENCE if one.remediates and not undone else 0.0,
     )
     if said.reason in _CHART_REASONS:
-        hint = "look at the chart and its source: kubectl describe helmchart, flux get sources all"
+        hint = (
+            f"look at the chart and its source: kubectl {of} describe helmchart, flux get sources "
+        )
+        hint += "all --all-namespaces"
         patience = FOREVER if PASSING.search(said.message) else _CHART_PATIENCE
         return replace(failure, hint=hint, whose=Whose.CLUSTER, by_image=False, patience=patience,
                        serving=UNTOUCHED, retries=_AGAIN)  # fmt: skip
@@ -144,7 +149,7 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
         hint = "mend the chart or the values: helm template tells more"
         return replace(failure, hint=hint, by_image=False, serving=UNTOUCHED)
     if _OF_HOOK.search(f"{said.reason}: {said.message}"):  # whose image that is, nobody looks at
-        jobs = f"kubectl --namespace {one.name.namespace} get jobs,pods"
+        jobs = f"kubectl {of} get jobs,pods"
         return replace(failure, hint=f"{hint}; and at its hooks: {jobs}", by_image=False)
     return failure
 

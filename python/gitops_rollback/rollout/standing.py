@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.rollout.target import Relation
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 FOREVER = float("inf")
 IN_STEP = 5.0  # seconds: each kind is watched by itself, so of two one may be seen as it was
 _LONGEST = 600
+# A command that asks a cluster, and that names none.
+_COMMAND = regex(r"\b(kubectl|flux) (?!--context )(?=[a-z-])")
 
 
 class Whose(Enum):
@@ -82,6 +85,15 @@ def short(text: str) -> str:
     return one_line(text, _LONGEST)
 
 
+def in_context(text: str, context: str) -> str:
+    """Return a text whose commands ask the cluster of a kubeconfig's context, where one is named.
+
+    By the current one they may change another cluster.
+    """
+    named = f"--context {shlex.quote(context)} "
+    return _COMMAND.sub(lambda found: found[0] + named, text) if context else text
+
+
 def go_back(target: Target) -> str:
     """Return the hint that undoes the change."""
     given = f" {target.given}" if target.given else ""
@@ -115,8 +127,8 @@ class View:
     """What one cluster shows of one target.
 
     `workloads` are those of the service that its appliers have in their inventories, and `missing`
-    those that Git holds and of which none was found; None where they may not be read. `unseen` says
-    what of them may not be read where others may, one text each. `pods` are None where they may
+    those that Git holds and of which none was found; None where they may not be read. `unseen` says what
+    of them may not be read where others may, one text each. `pods` are None where they may
     not be read. `relations` says how commits that were met stand to the change. `token` is the
     value that our nudge has set on the source, empty if none, `told` the last one on each object
     that applies the service. `listed` says that workloads and pods were listed: before that, those
@@ -178,11 +190,11 @@ class SetImage:
     @property
     def command(self) -> str:
         """The command by which a person does it."""
-        context = f" --context {self.context}" if self.context else ""
         name = self.workload
-        return (
-            f"kubectl{context} --namespace {name.namespace} set image "
-            f"{name.kind.lower()}/{name.name} {self.container}={self.value}"
+        return in_context(
+            f"kubectl --namespace {name.namespace} set image "
+            f"{name.kind.lower()}/{name.name} {self.container}={self.value}",
+            self.context,
         )
 
 
@@ -204,6 +216,14 @@ class Standing:
     nudge: float = FOREVER
     warnings: tuple[str, ...] = ()
     hastens: tuple[SetImage, ...] = ()
+
+    def in_context(self, context: str) -> Standing:
+        """Return it with hints whose commands ask the cluster of a context."""
+        failure, suspicion = (
+            one and replace(one, hint=in_context(one.hint, context))
+            for one in (self.failure, self.suspicion)
+        )
+        return replace(self, failure=failure, suspicion=suspicion)
 
     @property
     def is_over(self) -> bool:

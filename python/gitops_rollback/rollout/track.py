@@ -68,7 +68,7 @@ class Track:
         """
         if self._silent_since is not None:  # what was suspected before cannot be judged by time
             self._silent_since, self._suspected = None, None
-        standing = self._patiently(standing, now)
+        standing = self._patiently(standing.in_context(self.cluster), now)
         self.standing = standing
         for name, states in (("fetched", _FETCHED), ("applied", _APPLIED)):
             if standing.state in states:

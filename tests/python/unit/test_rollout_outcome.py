@@ -91,6 +91,30 @@ def test_what_another_image_mends_is_told_before_what_it_does_not() -> None:
     assert error.hint == "look at it"
 
 
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("kubectl -n shop describe pod a; to go back: gitops-rollback rollback",
+         "kubectl --context 'a b' -n shop describe pod a; to go back: gitops-rollback rollback"),
+        ("kubectl --namespace flux-system get pods",
+         "kubectl --context 'a b' --namespace flux-system get pods"),
+        ("flux resume kustomization apps", "flux --context 'a b' resume kustomization apps"),
+        ("kubectl --context east get pods", "kubectl --context east get pods"),
+        ("Flux does, or kubectl-edit", "Flux does, or kubectl-edit"),
+    ],
+)  # fmt: skip
+def test_a_command_that_is_printed_asks_the_cluster_that_was_named(hint: str, told: str) -> None:
+    """By the context at hand it would delete, or resume, in another one."""
+    certain, possible = Failure("node", "so", hint, Whose.CLUSTER, patience=9.0), State.ROLLING
+    for context, expected in (("a b", told), ("", hint)):
+        track = Track(TARGET, context)
+        track.take(Standing(possible, "so", suspicion=certain), 1.0)
+        assert track.time_is_up(30).hint == expected
+        track.take(Standing(State.FAILED, "so", failure=certain), 2.0)
+        [failure] = failures_of(Seen((track,)), 30).values()
+        assert failure.hint == expected
+
+
 def test_time_that_is_up_fails_what_is_not_over_and_nothing_else() -> None:
     seen = Seen(tracks(State.READY, State.ROLLING))
     [(track, failure)] = failures_of(seen, 30).items()
