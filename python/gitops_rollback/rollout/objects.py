@@ -27,7 +27,7 @@ from gitops_rollback.rollout.target import BARE, KINDS, THERE
 from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload, selector_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gitops_rollback.rollout.target import Place, Relation, Target
 
@@ -373,6 +373,7 @@ class Objects:
             releases=tuple(releases),
             workloads=None if workloads is None else tuple(workloads[0]),
             missing=workloads[1] if workloads else (),
+            rivals=tuple(self._rivals(appliers, workloads[0] if workloads else ())),
             unseen=self._unseen(target),
             pods=self._pods(),
             listed=self._is_listed(target),
@@ -380,6 +381,19 @@ class Objects:
             token=token,
             told=told or {},
         )
+
+    def _rivals(
+        self, appliers: Sequence[Reconciler], workloads: Sequence[Workload]
+    ) -> list[Reconciler]:
+        """Return the other Kustomizations that have applied one of these workloads, too."""
+        names, own = {one.name for one in workloads}, {one.name for one in appliers}
+        return [
+            one
+            for one in self.kustomizations()
+            if one.name not in own
+            and not (one.suspended or one.remote)
+            and not names.isdisjoint(one.inventory)
+        ]
 
     def _explained(self, found: list[Reconciler]) -> list[Reconciler]:
         """Return what applies a target; what waits for another one with why that is not ready."""

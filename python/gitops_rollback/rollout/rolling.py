@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Workload
 
+# What only carries an image to where it runs; any other kind runs it, in its own way.
+_CARRIERS = frozenset({"ConfigMap", "Secret", "Values", "HelmRelease", "Kustomization",
+                       "Component"})  # fmt: skip
 # Of Flagger, and of Argo Rollouts where it takes a Deployment's pods (`workloadRef`).
 _STEERING = ("Canary", "Rollout")
 # Of which the deadline is; its pods are called as it is, and more (kubernetes: `NewPodName`).
@@ -85,7 +88,7 @@ def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Sta
         return suspect(State.ROLLING, "the pods", wrong)
     left = [text for one in seen for text in one.left]
     left += [*view.unseen, *_without_release(target, view), *_not_made(target, view, workloads)]
-    left += _steered(target, view)
+    left += [*_steered(target, view), *_of_others(target), *_contested(target, view)]
     notes = [text for one in seen for text in one.notes] + _others(view)
     names = ", ".join(str(workload.name) for workload in workloads)
     said = f"{names}: {_running(target, view)}"
@@ -122,6 +125,28 @@ def _steered(target: Target, view: View) -> list[str]:
         f"{one} decides which pods serve, and when: those with {target.image.label} may still be "
         "on trial, or not be there yet"
         for one in sorted(found, key=str)
+    ]
+
+
+def _contested(target: Target, view: View) -> list[str]:
+    """Say what applies the workloads too, and may set another image again: it is at another commit.
+
+    Or something in its spec makes another one of Git's.
+    """
+    return [
+        f"{one.name} applies it too, from {one.source} at {one.applied[:12] or 'no commit'}"
+        f"{_sentence(_settings_of(target, one))}: it may set another image again"
+        for one in view.rivals
+        if view.relation(target, one.applied) not in THERE or _settings_of(target, one)
+    ]
+
+
+def _of_others(target: Target) -> list[str]:
+    """Say what else Git gives the image to, of kinds whose pods are not looked at."""
+    found = (one for one in target.landed if not one.is_workload and one.kind not in _CARRIERS)
+    return [
+        f"{title} is not looked at: what a {kind} runs of {target.image.label} is not known"
+        for title, kind in dict.fromkeys((one.title, one.kind) for one in found)
     ]
 
 
@@ -245,16 +270,21 @@ def _settings(
     target: Target, view: View, workload: Workload | None = None
 ) -> list[tuple[Name, str]]:
     """Return the parts of live objects that can be why a workload has another image."""
-    found = [
+    found = [one for by in view.kustomizations for one in _settings_of(target, by, workload)]
+    puts = f"spec.include puts in what {', '.join(view.source.includes)} has"
+    return [*found, (view.source.name, puts)] if view.source.includes else found
+
+
+def _settings_of(
+    target: Target, by: Reconciler, workload: Workload | None = None
+) -> list[tuple[Name, str]]:
+    return [
         (by.name, one.text)
-        for by in view.kustomizations
         for one in by.sets
         if (not one.image or target.is_of_repository(one.image) or _names(workload, one.image))
         and (not one.kind or workload is None or one.kind == workload.name.kind)
         and (workload is None or not one.is_whole)
     ]
-    puts = f"spec.include puts in what {', '.join(view.source.includes)} has"
-    return [*found, (view.source.name, puts)] if view.source.includes else found
 
 
 def _names(workload: Workload | None, image: str) -> bool:

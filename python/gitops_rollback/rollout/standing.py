@@ -127,7 +127,8 @@ class View:
     """What one cluster shows of one target.
 
     `workloads` are those of the service that its appliers have in their inventories, and `missing`
-    those that Git holds and of which none was found; None where they may not be read. `unseen` says what
+    those that Git holds and of which none was found; None where they may not be read. `rivals` are
+    the Kustomizations that have applied one of them beside those of the service. `unseen` says what
     of them may not be read where others may, one text each. `pods` are None where they may
     not be read. `relations` says how commits that were met stand to the change. `token` is the
     value that our nudge has set on the source, empty if none, `told` the last one on each object
@@ -140,6 +141,7 @@ class View:
     releases: tuple[Reconciler, ...] = ()
     workloads: tuple[Workload, ...] | None = ()
     missing: tuple[str, ...] = ()
+    rivals: tuple[Reconciler, ...] = ()
     unseen: tuple[str, ...] = ()
     pods: tuple[Pod, ...] | None = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)

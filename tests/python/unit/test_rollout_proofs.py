@@ -153,6 +153,57 @@ def test_a_workload_whose_pods_another_operator_steers_shows_nothing_of_what_ser
     assert ("decides which pods serve, and when" in standing.message) == (state is State.APPLIED)
 
 
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        *((kind, State.APPLIED) for kind in ("Job", "ReplicaSet", "CloneSet", "Service", "Shop")),
+        *((kind, State.READY) for kind in ("ConfigMap", "Secret", "Kustomization")),
+    ],
+)
+def test_beside_a_workload_what_runs_the_image_in_its_own_way_is_not_looked_at(
+    kind: str, state: State
+) -> None:
+    of_git = ended()[0].places[0]
+    standing = stand(nothing, places=(of_git, Place("apps/more.yaml", kind, "more")))
+    assert standing.state is state
+    assert (f"{kind}/more is not looked at" in standing.message) == (state is State.APPLIED)
+
+
+BEHIND = {"lastAppliedRevision": f"main@sha1:{EARLIER}"}
+OF_OCI = {"sourceRef": {"kind": "OCIRepository", "name": "all"}}
+SETS = {"images": [{"name": "registry.k8s.io/pause", "newTag": "3"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec_of_it", "status", "said"),
+    [
+        ({}, BEHIND, "/all applies it too, from GitRepository/shop/shop at eeeeeeeeeeee: it may"),
+        (OF_OCI, {"lastAppliedRevision": f"latest@sha256:{'a' * 64}"},
+         "/all applies it too, from OCIRepository/shop/all at aaaaaaaaaaaa: it may set"),
+        (SETS, {}, "/all: spec.images makes registry.k8s.io/pause:3 of registry.k8s.io/pause: it"),
+        ({}, {}, ""),
+        ({"suspend": True}, BEHIND, ""),
+        ({"kubeConfig": {}}, BEHIND, ""),
+        ({}, {**BEHIND, "inventory": {"entries": []}}, ""),
+    ],
+)  # fmt: skip
+def test_a_workload_that_another_kustomization_applies_too_may_get_another_image(
+    spec_of_it: dict[str, Any], status: dict[str, Any], said: str
+) -> None:
+    """As where the folder of one lies within that of another: each sets what it has."""
+
+    def edit(objects: Found) -> None:
+        rival = json.loads(json.dumps(objects["Kustomization/apps"]))
+        rival["metadata"]["name"] = "all"
+        rival["spec"].update({"path": "./", **spec_of_it})
+        rival["status"].update(status)
+        objects["Kustomization/all"] = rival
+
+    standing = stand(edit)
+    assert standing.state is (State.APPLIED if said else State.READY), standing.message
+    assert said in standing.message
+
+
 def test_another_object_of_the_same_name_shows_nothing() -> None:
     """It is there, runs the image, and is not among what our Kustomization has applied."""
 
