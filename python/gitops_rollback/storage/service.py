@@ -49,6 +49,20 @@ _DEFAULTS = {
     "volumeMode": "Filesystem",
 }
 _SIZE = ("resources", "requests", "storage")
+# As whom containers read and write, and what becomes of the owners of files.
+_OWNERS = ("fsGroup", "fsGroupChangePolicy", "runAsGroup", "runAsUser", "supplementalGroups")
+# What of each object can be another once it is there (the API server's Validate*Update); of a
+# StatefulSet its templates are meant, of which nothing can.
+_FREE: dict[str, tuple[str, ...]] = {
+    "PersistentVolumeClaim": ("resources", "volumeAttributesClassName"),
+    "PersistentVolume": (
+        *("accessModes", "capacity", "claimRef", "mountOptions", "persistentVolumeReclaimPolicy"),
+        *("storageClassName", "volumeAttributesClassName"),
+    ),
+    "StorageClass": ("allowVolumeExpansion", "allowedTopologies", "apiVersion", "mountOptions"),
+}
+# What a controller fills in, where it is not written, and what may be written later.
+_LATER = ("nodeAffinity", "storageClassName", "volumeName")
 
 
 @dataclass(frozen=True)
@@ -161,7 +175,7 @@ def _of_binding(world: World, claim: Claim) -> Iterator[Part]:
 
 
 def _mounts(workload: Workload) -> Iterator[Part]:
-    """Yield where containers mount the volumes that hold data."""
+    """Yield where containers mount the volumes that hold data, and as whom they run."""
     kept = {v.name for v in workload.volumes if not v.source.keys() & set(_NO_DATA)}
     kept |= {claim.template for claim in workload.templates}
     for mount in workload.mounts:
@@ -169,6 +183,17 @@ def _mounts(workload: Workload) -> Iterator[Part]:
             title = f"mount of {mount.name} in container {mount.container}"
             value = {k: v for k, v in mount.value.items() if k != "name"}
             yield Part(f"{title} of {workload.item.title}", value, workload.item)
+    if kept:
+        item = workload.item
+        yield Part(f"owners of files of {item.title}", _owners(item, workload.pod), item)
+        for steps, one in workload.containers:
+            title = f"owners of files of container {one.get('name')} of {item.title}"
+            yield Part(title, _owners(item, steps), item)
+
+
+def _owners(item: KubernetesObject, steps: Steps) -> dict[str, Any]:
+    found = item.mapping(*steps, "securityContext")
+    return {key: found[key] for key in _OWNERS if key in found}
 
 
 def storage_in(item: KubernetesObject) -> dict[str, Any]:
@@ -268,10 +293,28 @@ def _changed(before: Part, after: Part, now: Mapping[str, Part]) -> StorageChang
     fields = list(_differences((), before.value, after.value))
     told = [f"{written(steps) or 'all'} {old} → {new}" for steps, old, new in fields]
     effect = "it stays as it is now, and so do its data"
-    if any(_is_growth(steps, old, new) for steps, old, new in fields):
+    if any(_is_fixed(after.item, *one) for one in fields):
+        effect += (
+            "; the API server refuses that of one that is there: where it was not made anew, Flux "
+            "stops at it, and applies no other image either"
+        )
+    elif any(_is_growth(*one) for one in fields):
         effect += "; taking it back in Git would stop Flux: a claim never shrinks"
         effect += _unexpandable(after, now)
     return StorageChange(after.title, some(told, _MOST_FIELDS), effect, after.path)
+
+
+def _is_fixed(item: KubernetesObject, steps: Steps, old: str, new: str) -> bool:
+    """Tell whether the API server lets no object that is there become so: claims shrink, too.
+
+    Of a workload that is only so for its claims' templates, whose fields stand in their `spec`.
+    """
+    keys = [key for key in steps if key != "spec"]
+    is_part = item.kind in _FREE or (item.kind == "StatefulSet" and steps[:1] == ("spec",))
+    if not is_part or (keys[:1] and keys[0] in _LATER and old == "(none)"):
+        return False
+    shrinks = item.kind == "PersistentVolumeClaim" and _is_growth(steps, new, old)
+    return shrinks or not keys or keys[0] not in _FREE.get(item.kind, ())
 
 
 def _unexpandable(part: Part, now: Mapping[str, Part]) -> str:

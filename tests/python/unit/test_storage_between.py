@@ -139,6 +139,61 @@ def test_a_claim_that_grew_is_never_to_be_shrunk_and_its_class_has_to_let_it_gro
     assert "shrinks" not in smaller.effect
 
 
+STOPS = "Flux stops at it, and applies no other image either"
+STATEFUL_LARGER = stateful().replace("storage: 5Gi", "storage: 6Gi")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "stops"),
+    [
+        (stateful(), stateful(more="storageClassName: fast"), True),
+        (stateful(), STATEFUL_LARGER, True),
+        (claim(size="10Gi"), claim(), True),
+        (claim(), claim(size="10Gi"), False),
+        (claim(), claim(more="  storageClassName: fast\n"), True),
+        (
+            claim(),
+            claim(more="  storageClassName: slow\n  selector: {matchLabels: {a: b}}\n"),
+            True,
+        ),
+        (claim(), claim(more="  storageClassName: slow\n  volumeName: one\n"), False),
+        (volume(), volume().replace("path: /", "path: /other"), True),
+        (volume(), volume(more="  persistentVolumeReclaimPolicy: Delete\n"), False),
+        (CLASS, CLASS.replace("Delete", "Retain"), True),
+        (CLASS, CLASS + "allowVolumeExpansion: true\n", False),
+    ],
+)
+def test_a_change_that_the_api_server_refuses_stops_a_rollback_of_the_image_too(
+    then: str, now: str, *, stops: bool
+) -> None:
+    """What stands beside the image keeps Flux from applying it, whatever the image is."""
+    beside = () if then.startswith("apiVersion: apps/") else (workload(), claim(), volume())
+    kinds = [text for text in beside if text.split("\n")[1] != then.split("\n")[1]]
+    found = changes((*kinds, then), (*kinds, now))
+    assert found
+    assert any(STOPS in one.effect for one in found) == stops, [one.sentence for one in found]
+    assert not stops or all("never shrinks" not in one.effect for one in found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("containers:", "securityContext: {fsGroup: 5}\n      containers:",
+         "owners of files of Deployment web: fsGroup (none) → 5"),
+        ("image: nginx:1", "image: nginx:1\n        securityContext: {runAsUser: 5}",
+         "owners of files of container main of Deployment web: runAsUser (none) → 5"),
+        ("containers:", "securityContext: {runAsNonRoot: true}\n      containers:", ""),
+    ],
+)  # fmt: skip
+def test_who_owns_the_files_of_a_claim_is_storage_too(before: str, after: str, told: str) -> None:
+    """The older image runs as whom the manifest says now, and may not write what it has written."""
+    own = workload()
+    found = changes((own, claim()), (own.replace(before, after), claim()))
+    assert [one.sentence.partition(" (all.yaml")[0] for one in found] == ([told] if told else [])
+    without = workload(source="emptyDir: {}")
+    assert changes((without,), (without.replace(before, after),)) == ()
+
+
 def test_a_workload_is_known_by_its_image_too() -> None:
     then, now = (stateful(),), (stateful(more="storageClassName: fast"),)
     assert changes(then, now)
