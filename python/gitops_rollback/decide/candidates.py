@@ -81,13 +81,13 @@ def from_history(
 ) -> Candidate | None:
     """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
     wanted = _wanted(to, facts, timeline)
-    entry = next((e for e in history.entries if is_it(wanted, e.image)), None)
+    entry = next((e for e in history.entries if is_it(wanted, e.ran)), None)
     return _of_entry(entry) if entry is not None else None
 
 
 def _of_entry(entry: HistoryEntry) -> Candidate:
     placed = Event(entry.told.deed, entry.commit, proofs=_GIT) if entry.told else None
-    return Candidate(entry.image, _GIT, deployed_at=entry.at, placed=placed)
+    return Candidate(entry.ran, _GIT, deployed_at=entry.at, placed=placed)
 
 
 def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool:
@@ -96,7 +96,7 @@ def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool
     A tag counts only where one of the two has no digest, and only if it names one build.
     """
     known = [*timeline.images, *(level.image for level in timeline.levels)]
-    known += [entry.image for entry in history.entries]
+    known += [entry.ran for entry in history.entries]
     return any(_is_one(image, one) for one in known)
 
 
@@ -187,7 +187,7 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     if len(meant) == 1:
         return named(next(iter(meant)), facts, timeline)
     history = facts.ask(NeedHistory(BEGINNING)).entries if not meant else ()
-    older = {d: e for e in reversed(history) if (d := e.image.digest or "").startswith(to)}
+    older = {d: e for e in reversed(history) if (d := e.ran.digest or "").startswith(to)}
     if len(older) == 1:
         return _of_entry(next(iter(older.values())))
     meant |= dict.fromkeys(older)
@@ -265,7 +265,7 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         history = facts.ask(NeedHistory(BEGINNING)).entries
         older = [e for e in history if e.told and _is_build(e.told, job, number)]
     told = [(str(event.build), event.image) for event in meant]
-    told += [(str(e.told.build), e.image) for e in older if e.told]
+    told += [(str(e.told.build), e.ran) for e in older if e.told]
     builds = {build: image.canonical for build, image in told}
     if len(builds) > 1:
         choice = ", ".join(f"{build} ({image})" for build, image in builds.items())
@@ -342,7 +342,7 @@ def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Ca
         return named(event.image.canonical, facts, timeline, is_unchanged)
     if entry is None:
         return None
-    found = named(entry.image.canonical, facts, timeline, is_unchanged)
+    found = named(entry.ran.canonical, facts, timeline, is_unchanged)
     if found.sources & {GIT}:
         return found
     return replace(found, sources=found.sources | {GIT}, deployed_at=entry.at)
@@ -365,7 +365,7 @@ def _counts(event: Event, entry: HistoryEntry, timeline: Timeline) -> bool:
     before = following[0].from_image if following else None
     if before is not None and not is_unchanged(before, event.image):
         return False  # somebody edited the manifest in between
-    return (event.at or "") > entry.at or agree(entry.image, event.image)
+    return (event.at or "") > entry.at or agree(entry.ran, event.image)
 
 
 def reaches(entries: Sequence[HistoryEntry], moment: str) -> bool:

@@ -98,7 +98,7 @@ def why_bad(
 def _ran_well(image: ImageReference, entries: Sequence[HistoryEntry]) -> bool:
     """Tell whether commits show that an image ran, and none that it was rolled back from."""
     left = (e.told.from_image for e in entries if e.told and e.told.action == ROLLBACK)
-    return any(same(image, e.image) for e in entries) and not any(same(image, one) for one in left)
+    return any(same(image, e.ran) for e in entries) and not any(same(image, one) for one in left)
 
 
 def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> bool:
@@ -107,7 +107,7 @@ def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> boo
     What was built under it since, and put there all the same, makes no other tag of it.
     """
     deeds = facts.account.deployed
-    seen = [*images_of(_until(bad, deeds)), *(entry.image for entry in _until(bad, entries))]
+    seen = [*images_of(_until(bad, deeds)), *(entry.ran for entry in _until(bad, entries))]
     return version_tag(bad.image, seen) is not None
 
 

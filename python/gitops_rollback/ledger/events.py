@@ -51,6 +51,11 @@ class HistoryEntry:
     told: Told | None = None
     is_oldest: bool = False
 
+    @property
+    def ran(self) -> ImageReference:
+        """The image that ran after it; trailers tell the digest of a tag that stands alone."""
+        return self.told.to if self.told else self.image
+
 
 def agree(one: ImageReference | None, other: ImageReference | None) -> bool:
     """Tell whether two accounts can be of one image; what is not told contradicts nothing."""

@@ -752,6 +752,15 @@ def test_a_service_may_be_called_by_its_workload_its_labels_and_its_image() -> N
     assert names_of([unread]) == {"cart"}
 
 
+def of_tags_alone(*texts: str) -> tuple[HistoryEntry, ...]:
+    """Commits of this tool that wrote tags, and told in words which images these meant."""
+    return tuple(
+        replace(entry, image=entry.image.with_version(entry.image.tag, None), told=told)
+        for entry in history(*texts)
+        for told in [Told("cart", "production", Deed("deploy", entry.image, image("0")))]
+    )
+
+
 def told_in_history(number: int, text: str, left: str) -> HistoryEntry:
     """A commit of this tool that rolled back from an image."""
     deed = Deed("rollback", image(text), image(left))
@@ -771,6 +780,13 @@ def told_in_history(number: int, text: str, left: str) -> HistoryEntry:
             id="of a bad commit: it ran long ago, and was rolled back from",
         ),
         pytest.param(history("2@other", "1"), None, "", id="a tag that had several digests"),
+        pytest.param(
+            of_tags_alone("2@other", "1"), None, "", id="the same, where tags alone are written",
+        ),
+        pytest.param(
+            of_tags_alone("1", "2@again", "1"), "c0ffee", "",
+            id="it ran, and was good, where tags alone are written",
+        ),
         pytest.param(
             history("2@other", "1"), "c0ffee", "bad",
             id="a tag that had several digests, but the commit it is built from",

@@ -783,12 +783,13 @@ def test_a_digest_may_be_given_as_short_as_it_is_printed() -> None:
         twins.plan(to=digest("A" * 9)[:14])
 
 
-def test_a_build_or_a_short_digest_is_found_beyond_what_the_state_file_keeps() -> None:
+@pytest.mark.parametrize("written", ["1", "~1"], ids=["with its digest", "by its tag alone"])
+def test_a_build_or_a_short_digest_is_found_beyond_what_the_state_file_keeps(written: str) -> None:
     told = Told("cart", "production", Deed(DEPLOY, image("1"), image("0"), build=Build("shop", 7)))
     again = Told("cart", "production", Deed(DEPLOY, image("0"), image("1"), build=Build("shop", 7)))
-    newest, first, oldest = history("0", "1", "2")
+    newest, first, oldest = history("0", written, "2")
     world = by_state("2>3", history=(newest, replace(first, told=told), oldest))
-    for name in ("#7", "shop#7", digest("1")[:19]):
+    for name in ("#7", "shop#7", digest("1")[:19], "1"):
         plan = world.plan(to=name)
         assert plan.chosen is not None, name
         assert plan.chosen.image == image("1")
