@@ -257,9 +257,12 @@ def altered_failure(its: PodsOf) -> Failure | None:
 def digest_failure(its: PodsOf, digests: Iterable[str]) -> Failure:
     """Name pods that run, under the tag that was deployed, another digest than it had then."""
     name, image = its.workload.name, its.target.image
+    taken = {box.image for pod in its.living for box in its.own(pod)}
+    others = sorted(one for one in taken if not its.target.is_of_repository(one))
+    by = f", which they take as {', '.join(others)}," if others else ""
     return Failure(
         "digest",
-        f"{name}: pods report {', '.join(one[:19] for one in digests)} for {image.label}, which "
+        f"{name}: pods report {', '.join(one[:19] for one in digests)} for {image.label}{by} which "
         f"was {(image.digest or '')[:19]} when it was deployed: the tag was moved, or the runtime "
         "names the digest of its platform",
         'deploy the image with its digest (pin = "digest"): then no pod can run another one',

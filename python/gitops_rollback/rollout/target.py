@@ -57,7 +57,8 @@ class Match(Enum):
     """How the text of a live image stands to the image that is waited for."""
 
     SAME = "same"  # the same repository; by digest, or by tag where one of them has no digest
-    MIRROR = "mirror"  # another repository with the same digest: what an admission policy wrote
+    # another repository by digest; or another registry by tag: what an admission policy wrote
+    MIRROR = "mirror"
     OTHER = "other"
 
 
@@ -262,6 +263,8 @@ class Target:
         if image.full_repository == self.image.full_repository:
             return Match.SAME if may_be(image, self.image) else Match.OTHER
         is_mirror = image.digest is not None and image.digest == self.image.digest
+        if image.digest is None and image.tag and image.tag == self.image.tag:
+            is_mirror = f"/{image.repository}".endswith(f"/{self.image.repository}")
         return Match.MIRROR if is_mirror else Match.OTHER
 
     def is_proven_by(self, text: str) -> bool:

@@ -387,6 +387,26 @@ def test_a_mirror_is_the_same_image_by_its_digest_and_is_said() -> None:
 
 
 @pytest.mark.parametrize(
+    ("digest", "state"), [("", State.READY), ("9" * 64, State.ROLLING), (None, State.APPLIED)]
+)
+def test_the_tag_of_a_mirror_is_proven_by_what_the_runtime_took(
+    digest: str | None, state: State
+) -> None:
+    def edit(objects: Found) -> None:
+        deployed = template(objects)["image"].partition("@")[2]
+        template(objects)["image"] = f"{MIRROR}:3.9"
+        took = f"{MIRROR}@{f'sha256:{digest}' if digest else deployed}"
+        for one in pods(objects):
+            one["spec"]["containers"][0]["image"] = f"{MIRROR}:3.9"
+            one["status"]["containerStatuses"][0]["imageID"] = took if digest is not None else ""
+
+    standing = stand(edit)
+    assert standing.state is state, standing.message
+    told = standing.suspicion.message if standing.suspicion else " ".join(standing.warnings)
+    assert f"{MIRROR}:3.9" in told
+
+
+@pytest.mark.parametrize(
     ("reported", "state"), [("same", State.READY), ("", State.APPLIED), ("other", State.ROLLING)]
 )
 def test_a_tag_is_proven_by_what_the_runtime_took_alone(reported: str, state: State) -> None:
@@ -1066,7 +1086,10 @@ def test_what_a_source_follows_is_told_in_words(
         ("acme/cart:1.4.0", Match.OTHER),
         ("acme/cart", Match.OTHER),
         (f"mirror.example/x:y@sha256:{'2' * 64}", Match.MIRROR),
-        ("mirror.example/acme/cart:1.5.0", Match.OTHER),
+        ("mirror.example/hub/acme/cart:1.5.0", Match.MIRROR),
+        ("mirror.example/acme/cart:1.4.0", Match.OTHER),
+        ("mirror.example/other/cart:1.5.0", Match.OTHER),
+        (f"mirror.example/acme/cart:1.5.0@sha256:{'3' * 64}", Match.OTHER),
         ("{{ image }}", Match.OTHER),
     ],
 )
