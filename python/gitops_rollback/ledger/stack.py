@@ -267,7 +267,8 @@ def _as_committed(
 ) -> tuple[tuple[Event, ...], Sequence[Event]]:
     """Return the newest events of a chain of records that commits agree with; and what is below.
 
-    Both are oldest first and end with what runs. Below what commits tell, records count alone.
+    Both are oldest first and end with what runs. Below what commits tell, records count alone. A
+    commit by hand that went back is no deploy, though a build may have recorded that very step.
     """
     committed = {event.record for event in known if event.record}
     place = len(known) - 1
@@ -275,7 +276,9 @@ def _as_committed(
         if place < 0:
             return tuple(chained), ()
         commit = known[place]
-        is_its = event.record == commit.record or event.record not in committed
+        is_its = event.record == commit.record or (
+            event.record not in committed and not _goes_back(known[: place + 1])
+        )
         if not is_its or not agree(commit.from_image, event.from_image):
             return tuple(chained[len(chained) - number :]), known[: place + 1]
         place -= 1
@@ -316,14 +319,14 @@ def _rolled_back_from(events: Iterable[Event]) -> tuple[Bad, ...]:
 def _rolled_back(events: tuple[Event, ...]) -> Event | None:
     """Return the newest event if it went back to an earlier image."""
     newest = events[-1]
-    if newest.action == ROLLBACK:
-        return newest
-    if (
-        newest.action == EDIT
-        and _position(list(replay(events[:-1]))[:-1], newest.image) is not None
-    ):
-        return newest
-    return None
+    return newest if newest.action == ROLLBACK or _goes_back(events) else None
+
+
+def _goes_back(events: Sequence[Event]) -> bool:
+    """Tell whether the newest event is an edit by hand that went back to an earlier image."""
+    newest = events[-1]
+    earlier = replay(events[:-1])[:-1] if newest.action == EDIT else ()
+    return _position(earlier, newest.image) is not None
 
 
 def _apply(levels: list[Level], event: Event | None, image: ImageReference) -> None:

@@ -389,6 +389,9 @@ def test_each_record_is_proven_by_the_commit_of_its_own_image() -> None:
         pytest.param(["2>9"], "1219", "19", id="a pull request that was closed, then by hand"),
         pytest.param(["0>1", "1>2", "8>9"], "0129", "0129", id="its record alone is left out"),
         pytest.param(["8>1", "1>2"], "0912", "0912", id="further down, too"),
+        pytest.param(
+            ["2>1"], "0121", "01", id="one that was not merged: then by hand, to its image"
+        ),
         pytest.param(["8>1", "1>2"], "12", "812", id="below the oldest commit records go on"),
     ],
 )
