@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.accounts import has_all_of
 from gitops_rollback.decide.facts import ServiceAtTip
-from gitops_rollback.decide.standing import are_of_others, retired_holds, retiring
+from gitops_rollback.decide.standing import are_of_others, names_of, retired_holds, retiring
 from gitops_rollback.effective.sources import Home
-from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError, ResourceError
+from gitops_rollback.errors import (
+    ConfigError,
+    GitopsRollbackError,
+    ManifestError,
+    RepositoryError,
+    ResourceError,
+)
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import find_fields, once
 from gitops_rollback.ledger.holds import FOLDER as HELD
-from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
+from gitops_rollback.ledger.holds import Holds, find_holds, may_be_of, parse_held, place_holds
 from gitops_rollback.ledger.state import (
     FOLDER,
     BrokenStateError,
@@ -298,6 +304,15 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
     here = _tip_of(repository, environment, tip)
     services = []
     is_former = environment.name not in known
+    entries = repository.list_files(here.commit, [""])
+    files = read_files(repository, (e for e in entries if is_state(e.path) or is_manifest(e.path)))
+    manifests = inventory.read_manifests(
+        {path: data for path, data in files.items() if not is_state(path)},
+        _home(repository, here, config),
+        config.words,
+    )
+    there = known if is_former else (environment.name,)
+    places = [config.choose_environment(one) for one in there]
     for name in names:
         wanted = replace(request, names=(name,), sets=())
         if not is_former and _is_there(repository, wanted, tip, here):
@@ -305,36 +320,66 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
                 f"service '{name}' still has image fields in {environment.told}",
                 "only what is gone can be retired",
             )
-        services.append(_left_of(repository, here, config, environment, name))
-    if any(at.holds.retired or at.account.bad for at in services):
-        places = known if is_former else [environment.name]
-        others = _others(repository, request, tip, here, places)
-        services = [_with_doubts(repository, at, others) for at in services]
+        at = _left_of(repository, here, config, environment, name, files, manifests)
+        others = []
+        for place in places:
+            if place.branch in (None, here.branch):
+                having = _having(at, config, place, manifests)
+                others += _others(repository, replace(request, environment=place.name), tip, having)
+        services.append(_with_doubts(repository, at, others))
     return Snapshot(here, config, environment, tuple(services))
 
 
-def _others(
-    repository: Repository, request: Request, tip: Tip, here: Tip, environments: Collection[str]
-) -> list[ServiceAtTip]:
-    """Return the services that are there, also what is merely found, of which a lost field may be.
+def _having(
+    at: ServiceAtTip, config: Config, environment: Environment, manifests: Manifests
+) -> dict[str, set[FieldKey]]:
+    """Return the services of an environment, by any name, and their fields that are like lost ones.
 
-    Those of the same fields are one. Raises what is wrong with one that is named.
+    Lost are those of what is left of a service. Raises `ManifestError` of a file that may have one
+    and cannot be read.
     """
-    config = read_config(repository, tip)
+    lost = [noted for file in at.holds.retired for noted in file.fields]
+    lost += at.account.fields if at.account.bad else ()
+    names = {noted.reference.repository.encode() for noted in lost if noted.reference}
+    for skip in manifests.skipped:
+        is_of_chart = "templates" in skip.path.split("/")  # nobody can edit an image there
+        if not is_of_chart and any(name in manifests.raw[skip.path] for name in names):
+            raise ManifestError(
+                f"{skip.reason}, and it may have the field that {at.title} had",
+                "mend it, then run this again",
+            )
+    settings = [config.settings(name) for name in (at.service, *config.services)]
+    effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
+    live = once(field for one in effective for field in one.live)
+    like = [field for field in live if any(may_be_of(noted, [field]) for noted in lost)]
+    called = dict.fromkeys([*config.services, *sorted(names_of(like))])
+    has_field = partial(catalogue.has_field, config=config, environment=environment)
+    having = {
+        name: {field.key for field in like if has_field(name, field=field)}
+        for name in called
+        if is_name(name)
+    }
+    return {name: keys for name, keys in having.items() if keys}
+
+
+def _others(
+    repository: Repository, request: Request, tip: Tip, having: Mapping[str, set[FieldKey]]
+) -> list[ServiceAtTip]:
+    """Return the services that have some fields; those of the same fields are one.
+
+    Raises what is wrong with one of them, where its fields are no other's.
+    """
+    if not having:
+        return []
+    every = replace(request, names=(*having,), sets=(), allowed=(), apart=True)
+    snapshot = read_snapshot(repository, every, tip)
     found: dict[frozenset[FieldKey], ServiceAtTip] = {}
-    for name in environments:
-        one = config.choose_environment(name)
-        sure = sure_names(repository, config, one, here)
-        names = dict.fromkeys([*sure, *_found_names(repository, config, one, here)])
-        if not names or (one.branch or tip.branch) != here.branch:
-            continue
-        every = replace(request, names=(*names,), sets=(), allowed=(), environment=name, apart=True)
-        snapshot = read_snapshot(repository, every, tip)
-        for service, error in snapshot.unread.items():
-            if service in sure and not isinstance(error, UnknownServiceError):
-                raise error
-        for at in snapshot.services:
-            found.setdefault(frozenset(field.key for field in at.found.fields), at)
+    for at in snapshot.services:
+        found.setdefault(frozenset(field.key for field in at.found.fields), at)
+    known = {key for keys in found for key in keys}
+    for name, error in snapshot.unread.items():
+        if known.isdisjoint(having[name]) and not isinstance(error, UnknownServiceError):
+            raise error
     return [*found.values()]
 
 
@@ -376,7 +421,13 @@ def _is_there(repository: Repository, request: Request, tip: Tip, here: Tip) -> 
 
 
 def _left_of(
-    repository: Repository, tip: Tip, config: Config, environment: Environment, name: str
+    repository: Repository,
+    tip: Tip,
+    config: Config,
+    environment: Environment,
+    name: str,
+    files: Mapping[str, bytes],
+    manifests: Manifests,
 ) -> ServiceAtTip:
     """Return what is left of a service: its state file, and its holds by what became of them.
 
@@ -384,21 +435,8 @@ def _left_of(
     name, or environment.
     """
     path = path_of(environment.name, name)
-    files = read_files(
-        repository,
-        (
-            entry
-            for entry in repository.list_files(tip.commit, [""])
-            if is_state(entry.path) or is_manifest(entry.path)
-        ),
-    )
     held = [parse_held(data, place) for place, data in files.items() if is_held(place)]
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
-    manifests = inventory.read_manifests(
-        {place: data for place, data in files.items() if not is_state(place)},
-        _home(repository, tip, config),
-        config.words,
-    )
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
     branch = fields_where_noted(repository, tip, [manifests], theirs)

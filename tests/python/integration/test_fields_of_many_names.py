@@ -426,6 +426,29 @@ def test_what_has_lost_its_field_is_not_removed_while_it_may_be_a_service_s(
     assert shop.refused(6, "refused", *bad).error["code"] == "bad"
 
 
+def test_what_is_left_is_not_removed_while_nobody_can_tell_whose_it_is(tmp_path: Path) -> None:
+    """By a name that nobody gave, in a service that is not sound or a file that is not."""
+    config = '[services.store]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    shop.ok("deploy", "--service", "store", "--image", image("1.5.0"))
+    shop.ok("rollback", "--service", "store", "--reason", "carts are empty")
+    web = WEB.replace("cart-web", "web")
+    two = web.replace("server", "app") + "      - name: job\n        image: acme/cart:1.4.0\n"
+    shop.commit({CART_PATH: None, "web.yaml": f"{two}<<<<<<< HEAD\n"})
+    retire = ("history", "--service", "store", "--retire", "--reason", "gone")
+    assert "may have the field" in shop.refused(1, "manifest", *retire).error["message"]
+    shop.commit({"web.yaml": two})
+    hint = shop.refused(1, "config", *retire).error["hint"]
+    line = hint.partition("choose: ")[2].replace("] ", "]\n")
+    shop.commit({".gitops-rollback.toml": f"{config}{line}\n"})
+    hint = shop.refused(6, "refused", *retire).error["hint"]
+    command = hint.partition("tie the hold to it: gitops-rollback ")[2].partition(";")[0]
+    shop.ok(*command.replace("TEXT", "renamed").split())
+    shop.ok(*retire)
+    run = shop.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert run.error["code"] == "held"
+
+
 def test_the_hold_of_an_environment_that_is_gone_is_removed_as_it_is_said(tmp_path: Path) -> None:
     config = PRODUCTION + '[environments.staging]\npath = "staging"\n'
     pay = WEB.replace("cart", "pay")
