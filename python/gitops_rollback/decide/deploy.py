@@ -55,7 +55,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     facts = accounts.restored(facts)
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)
-    refuse_moved(wish, facts, wish.expected, "as --from says")
+    refuse_unexpected(wish, facts)
     if wish.record is None and facts.first is not None:
         refuse_moved_since(wish, facts, facts.first, "as when this began")
     if wish.before_build:
@@ -140,10 +140,19 @@ def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Cha
     return Change(facts.at, told, ends=ends)
 
 
-def refuse_moved(wish: Wish, facts: Facts, expected: ImageReference | None, source: str) -> None:
+def refuse_unexpected(wish: Wish, facts: Facts) -> None:
+    """Raise `MovedError` if another image runs than `--from` says."""
+    again = f"run this again with --from {facts.at.service}={facts.running.canonical}"
+    refuse_moved(wish, facts, wish.expected, "as --from says", again)
+
+
+def refuse_moved(
+    wish: Wish, facts: Facts, expected: ImageReference | None, source: str, again: str
+) -> None:
     """Raise `MovedError` if another image runs than was expected; `source` says by what.
 
-    The error tells who put the other image there, where the state file knows it.
+    The error tells who put the other image there, where the state file knows it; `again` is what to
+    do once that was looked at.
     """
     running = facts.running
     if expected is None or _is_expected(expected, running):
@@ -151,7 +160,7 @@ def refuse_moved(wish: Wish, facts: Facts, expected: ImageReference | None, sour
     error = MovedError(
         f"{facts.title} runs {running.canonical}, not {expected.canonical} "
         f"{source}{_meanwhile(wish, facts)}",
-        "look at what happened meanwhile (gitops-rollback plan), then run this again",
+        f"look at what happened meanwhile (gitops-rollback plan), then {again}",
     )
     error.jenkins_hint = (
         "look at what happened meanwhile (ACTION plan of the rollback job); to go on from what "
@@ -167,7 +176,8 @@ def refuse_moved_since(wish: Wish, facts: Facts, first: FirstTry, source: str) -
     """
     if not _is_expected(first.running, facts.running):
         who = facts.ask(NeedAuthor())
-        refuse_moved(wish, facts, first.running, f"{source} (newest commit by {who})")
+        told = f"{source} (newest commit by {who})"
+        refuse_moved(wish, facts, first.running, told, "run this again")
 
 
 def _meanwhile(wish: Wish, facts: Facts) -> str:

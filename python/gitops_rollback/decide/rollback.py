@@ -22,7 +22,7 @@ from gitops_rollback.decide.choose import (
     all_the_same,
     choose,
 )
-from gitops_rollback.decide.deploy import refuse_moved, refuse_moved_since
+from gitops_rollback.decide.deploy import refuse_moved, refuse_moved_since, refuse_unexpected
 from gitops_rollback.decide.edits import elsewhere_warnings, holding, rollback_edits
 from gitops_rollback.decide.facts import (
     NeedAuthor,
@@ -72,9 +72,8 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
     A plan that was made before fixes from, to and strategy; every refusal is judged again.
     """
     facts = accounts.restored(facts)
-    named, wish = wish.expected, _as_planned(wish, facts)
-    source = "as --from says" if named is not None or wish.planned is None else "as the plan says"
-    refuse_moved(wish, facts, wish.expected, source)
+    refuse_unexpected(wish, facts)
+    wish = _as_planned(wish, facts)
     plan = choose(wish, facts)
     if plan.chosen is not None:
         plan = _looked_into(wish, facts, plan, plan.chosen)
@@ -152,12 +151,15 @@ def _finding(plan: Plan, begins: str) -> str:
 
 
 def _as_planned(wish: Wish, facts: Facts) -> Wish:
-    """Return the wish as the plan says that is followed; raise if it is for another place."""
+    """Return the wish as a plan says; raise if that is for another place, or another image runs."""
     if wish.planned is None:
         return wish
     _refuse_other_place(wish.planned, facts)
     planned = wish.planned.planned(facts.at.service, facts.at.environment)
-    return replace(wish, strategy=planned.strategy, expected=wish.expected or planned.running)
+    if wish.expected is None:
+        again = "make the plan again with gitops-rollback plan --output FILE"
+        refuse_moved(wish, facts, planned.running, "as the plan says", again)
+    return replace(wish, strategy=planned.strategy)
 
 
 def _refuse_other_place(plan: PlanFile, facts: Facts) -> None:

@@ -367,6 +367,7 @@ def test_a_plan_is_refused_where_something_else_runs_by_now(released: Shop) -> N
     run = released.refused(5, "moved", "rollback", "--plan", str(plan), "--reason", "late")
     assert canonical("1.6.0") in run.error["message"]
     assert canonical("1.5.0") in run.error["message"]
+    assert run.error["hint"].endswith("make the plan again with gitops-rollback plan --output FILE")
 
 
 def test_the_result_goes_to_stdout_where_the_output_is_a_dash(shop: Shop) -> None:

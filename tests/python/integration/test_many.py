@@ -88,6 +88,7 @@ def test_what_must_run_now_is_said_for_each_of_several_services(deployed: Shop) 
     undo = ("rollback", "--set", "checkout", *REASON, "--from", f"cart={cart}")
     run = deployed.refused(5, "moved", *undo, "--from", f"payment={other}")
     assert f"payment runs {payment}, not {other} as --from says" in run.error["message"]
+    assert run.error["hint"].endswith(f"run this again with --from payment={payment}")
     deployed.ok("plan", "--set", "checkout", "--from", f"cart={cart}")
     run = deployed.ok(*undo, "--from", f"payment={payment}")
     assert names(run.result["services"], "from") == [cart, payment]
