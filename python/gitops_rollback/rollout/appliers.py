@@ -30,6 +30,8 @@ from gitops_rollback.rollout.target import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gitops_rollback.rollout.target import Place
+
 # What source-controller appends to a chart's version, where each revision makes a new chart.
 _CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
 _COMMIT = regex(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
@@ -135,6 +137,14 @@ class Reconciler:
     remediates: bool = False
     retries: bool = False
     corrects_drift: bool = False
+
+    def called(self, place: Place) -> frozenset[Name]:
+        """Return what a Kustomization has applied that is called as a place is."""
+        return frozenset(
+            one
+            for one in self.inventory
+            if one.kind == place.kind and place.is_named(one.name, self.prefix, self.suffix)
+        )
 
 
 def commit_of(revision: str) -> str:

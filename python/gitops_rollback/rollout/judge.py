@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gitops_rollback.forges.rules import CommitStatus
     from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.follow import Relations
-    from gitops_rollback.rollout.target import Place, Target
+    from gitops_rollback.rollout.target import Target
 
 _SHORT = 12
 _NOWHERE = ""  # no object has this namespace
@@ -96,18 +96,13 @@ def _spaces(target: Target, view: View) -> tuple[frozenset[str], bool]:
     landed = {one.namespace if one.is_sure else "" for one in target.lands}
     if landed and all(landed):
         return live | landed | (given - {""}), True
-    named = [_named(place, by) for place in target.held for by in view.kustomizations]
+    named = [
+        frozenset(one.namespace for one in by.called(place))
+        for place in target.held
+        for by in view.kustomizations
+    ]
     clear = frozenset[str]().union(*(one for one in named if len(one) == 1))
     return (clear or frozenset({_NOWHERE} if any(named) else ())), False
-
-
-def _named(place: Place, by: Reconciler) -> frozenset[str]:
-    """Return the namespaces in which a Kustomization has applied what is called as a place is."""
-    return frozenset(
-        one.namespace
-        for one in by.inventory
-        if one.kind == place.kind and place.is_named(one.name, by.prefix, by.suffix)
-    )
 
 
 def _unknown(target: Target, view: View) -> tuple[str, ...]:

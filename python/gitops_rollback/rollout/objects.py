@@ -208,18 +208,20 @@ class Objects:
     def _releases_of(self, target: Target) -> list[Reconciler]:
         charts = {name_of(one, "HelmChart"): one for one in self._of("HelmChart")}
         names = {one.name for one in self.repositories(target.branch)}
-        applied = frozenset[Name]().union(*(by.inventory for by in self.owners(target)))
+        owners = self.owners(target)
+        applied = frozenset[Name]().union(*(by.inventory for by in owners))
+        named = {name for place in target.of_releases for by in owners for name in by.called(place)}
         found, others = [], []
         for one in (made_of(release, charts) for release in self._releases()):
             from_chart = one.source in names and any(is_made_of(one, p) for p in target.paths)
-            if (one.name.name in target.releases and one.name in applied) or from_chart:
+            if one.name in named or from_chart:
                 found.append(one)
             elif one.reads_values and one.name in applied:
                 others.append(one)
         if found or not target.is_by_values:
             return found
-        named = [one for one in others if one.name.name == target.service]
-        return named or (others if len(others) == 1 else [])
+        own = [one for one in others if one.name.name == target.service]
+        return own or (others if len(others) == 1 else [])
 
     def names_charts(self) -> bool:
         """Tell whether a HelmRelease names a HelmChart, which tells what it is made of."""
@@ -268,8 +270,7 @@ class Objects:
         found = []
         for place in target.of_releases:
             appliers = self._appliers_of(place, target)
-            made = {(one.kind, one.name) for by in appliers for one in by.inventory}
-            if appliers and (place.kind, place.name) not in made:
+            if appliers and not any(by.called(place) for by in appliers):
                 found.append(place.title)
         return found
 

@@ -100,9 +100,9 @@ def finish(target: Target, view: View, standing: Standing) -> Standing:
 
 def has_begun(target: Target, view: View, one: Reconciler) -> bool:
     """Tell whether a release is told of the change, as far as it shows: by spec or chart."""
-    if _is_named(target, one):
-        told = (place for place in target.of_releases if place.name == one.name.name)
-        return all(_is_told(place, target, one) for place in told)
+    held = places_of(target, view, one)
+    if held:
+        return all(_is_told(place, target, one) for place in held)
     if not one.chart_commit:
         return True
     commits = {target.commit: Relation.OURS, **view.relations}
@@ -112,9 +112,18 @@ def has_begun(target: Target, view: View, one: Reconciler) -> bool:
     )
 
 
-def proves(target: Target, one: Reconciler) -> bool:
+def places_of(target: Target, view: View, one: Reconciler) -> list[Place]:
+    """Return where Git gives the image to a release by its name, as it is applied."""
+    return [
+        place
+        for place in target.of_releases
+        if any(one.name in by.called(place) for by in view.kustomizations)
+    ]
+
+
+def proves(target: Target, view: View, one: Reconciler) -> bool:
     """Tell whether a release that has begun shows by itself that it is at the change."""
-    return _is_named(target, one) or bool(one.chart_commit)
+    return bool(places_of(target, view, one) or one.chart_commit)
 
 
 def helm_failure(target: Target, one: Reconciler) -> Failure:
@@ -171,10 +180,6 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
     if one.suspended:  # it observes each change and makes none: of which one that is, nobody knows
         return suspect(State.APPLYING, f"{one.name} to be resumed", suspended(one))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
-
-
-def _is_named(target: Target, one: Reconciler) -> bool:
-    return one.name.name in target.releases
 
 
 def _is_told(place: Place, target: Target, one: Reconciler) -> bool:

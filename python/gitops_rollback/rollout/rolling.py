@@ -27,7 +27,7 @@ from gitops_rollback.rollout.pod_failures import (
     unready_failure,
     unstarted_failure,
 )
-from gitops_rollback.rollout.releases import proves
+from gitops_rollback.rollout.releases import places_of, proves
 from gitops_rollback.rollout.standing import (
     FOREVER,
     IN_STEP,
@@ -525,7 +525,7 @@ def _unsure(target: Target, view: View) -> str:
     unchecked = [str(one.name) for one in deciding if not one.checks_health]
     if unchecked:
         return f"health checks are off in {', '.join(unchecked)}"
-    unproven = [str(one.name) for one in view.releases if not proves(target, one)]
+    unproven = [str(one.name) for one in view.releases if not proves(target, view, one)]
     if unproven:
         return f"{', '.join(unproven)} does not show which values it has"
     return "; ".join(_without_release(target, view))
@@ -533,7 +533,8 @@ def _unsure(target: Target, view: View) -> str:
 
 def _without_release(target: Target, view: View) -> list[str]:
     """Say which HelmReleases are not seen that Git gives the image to."""
-    lost = sorted(target.releases - {one.name.name for one in view.releases})
+    seen = [place for one in view.releases for place in places_of(target, view, one)]
+    lost = sorted({one.name for one in target.of_releases if one not in seen})
     said = [f"HelmRelease {name} was not seen" for name in lost]
     if target.is_by_values and not view.releases:
         said.append(f"no HelmRelease is known to take {', '.join(target.paths)}")

@@ -186,11 +186,6 @@ class Target:
         return tuple(place for place in self.landed if place.kind == "HelmRelease")
 
     @property
-    def releases(self) -> frozenset[str]:
-        """The names of these HelmReleases."""
-        return frozenset(place.name for place in self.of_releases)
-
-    @property
     def workloads(self) -> tuple[tuple[str, str], ...]:
         """Kind and name of the workloads that Git holds."""
         return tuple(dict.fromkeys((place.kind, place.name) for place in self.held))

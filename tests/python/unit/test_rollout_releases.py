@@ -170,6 +170,30 @@ def test_a_release_that_an_overlay_calls_otherwise_is_found_by_the_name_that_is_
     assert "HelmRelease/shop/cart-web to upgrade" in stand(of, found).message
 
 
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("web", {"namePrefix": "cart-"}),
+        ("cart", {"nameSuffix": "-web"}),
+        ("cart-${part}", {"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "x"}]}}),
+    ],
+)
+def test_a_release_is_found_by_the_name_that_flux_makes_of_it(
+    name: str, spec: dict[str, Any]
+) -> None:
+    """By what stands in the live Kustomization alone, or in a ConfigMap of the cluster."""
+    of = replace(target(), places=(Place("apps/cart.yaml", "HelmRelease", name),))
+    for tag, state in (("1.4.2", State.APPLYING), ("1.5.0", State.READY)):
+        own = workload()
+        own["metadata"]["labels"]["helm.toolkit.fluxcd.io/name"] = "cart-web"
+        release = helm_release(values(tag), {"conditions": conditions(Ready=SUCCEEDED)}, "cart-web")
+        found = objects([release], own, pods=[pod()])
+        by = kustomization(**spec)
+        del by["status"]["inventory"]["entries"][0]  # what is called as Git has it
+        found.take(Change(Query("Kustomization"), (by,), whole=True))
+        assert stand(of, found).state is state, tag
+
+
 def test_a_release_that_is_not_among_what_is_applied_is_never_done() -> None:
     of = replace(target(), lands=(Place("apps/cart.yaml", "HelmRelease", "cart-lost"),))
     standing = stand(of, objects([helm_release(values(), {})], workload(), pods=[pod()]))
