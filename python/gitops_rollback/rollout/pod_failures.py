@@ -24,8 +24,12 @@ _NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
                      "ImageInspectError"})  # fmt: skip
 _NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})  # why it ended that was never begun
-# What runtimes say where the image has no such command, or cannot run it; all else is no image's.
+# What runtimes say where the image has no such command or cannot run it, and the kubelet and they
+# where its user is none, or may not be; all else is no image's.
 _COMMAND = regex(r"\bexec(utable|: | format| /)")
+_OF_IMAGE = regex(
+    r"no command specified|runAsNonRoot and image|unable to find (user|group)|no users found"
+)
 _CRASH = "CrashLoopBackOff"
 _SURE = regex(r"not found|manifest unknown|no match for platform|invalid reference", re.IGNORECASE)
 # What they say where the cluster may not pull: a deploy keeps the repository, so that the image
@@ -353,10 +357,11 @@ def _container(its: PodsOf, pod: Pod, container: ContainerState) -> Failure | No
         )  # fmt: skip
     if waiting in _CONFIG:
         is_command = waiting == "RunContainerError" and _COMMAND.search(said)
+        of_image = bool(is_command or _OF_IMAGE.search(said))
         return _failure(
             its, pod, container, "container", f"{where} cannot be started ({said})",
-            "see whether the ConfigMaps, Secrets, volumes and commands it names exist",
-            by_image=own and bool(is_command), patience=_CONFIG_PATIENCE,
+            "see whether the ConfigMaps, Secrets, volumes, commands and users it names exist",
+            by_image=own and of_image, patience=_CONFIG_PATIENCE,
         )  # fmt: skip
     return None
 

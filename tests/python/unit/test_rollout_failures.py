@@ -359,6 +359,18 @@ PODS = [
     (waiting("CreateContainerConfigError", 'secret "db" not found'), "container", 15.0, False),
     (waiting("RunContainerError", 'exec: "serve": executable file not found'), "container", 15.0,
      True),
+    *(
+        (waiting(reason, said), "container", 15.0, True)
+        for reason, said in (
+            ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+            ("CreateContainerConfigError",
+             "container has runAsNonRoot and image has non-numeric user (node), cannot verify"),
+            ("CreateContainerError", "failed to generate spec: no command specified"),
+            ("CreateContainerError", "unable to find user app: no matching entries in passwd file"),
+        )
+    ),
+    (waiting("CreateContainerConfigError", "container's runAsUser breaks non-root policy"),
+     "container", 15.0, False),
     (waiting("RunContainerError", "error mounting the volume: not a directory"), "container", 15.0,
      False),
     (waiting("CrashLoopBackOff", lastState=NOT_STARTED), "container", 15.0, False),
