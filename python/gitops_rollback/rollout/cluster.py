@@ -51,8 +51,10 @@ _PAUSE = 1.0  # seconds before a watch that broke is begun again
 _MOST_LOG_LINES = 8
 _BOTH_WAYS = 2  # socket.SHUT_RDWR, of the client's own socket
 
-# What an API server answers that has too much to do, or is not done with starting.
-_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE,
+# What an API server answers that has too much to do, is not done with starting, or has just lost
+# what it keeps all in (etcd's leader changes: 500), or what stands before one that is gone (502).
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR,
+                   HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE,
                    HTTPStatus.GATEWAY_TIMEOUT})  # fmt: skip
 _BUSY_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
 

@@ -49,6 +49,7 @@ class KubernetesApi(Serving):
         self.token = ""  # that who asks has to have
         self.busy_at = ""  # a request that is told to come again, once
         self.busy = 0  # requests that are still to be told to come again
+        self.busy_with = 429  # what these are told
         self.says: str | None = None  # instead of every list
         self.cut = 0  # bytes that are announced and never come
         self.user = "waiter"  # whom the context of the kubeconfig names
@@ -218,8 +219,8 @@ def _handler(  # noqa: C901 - a class made for one server
         def _is_refused(self, path: str) -> bool:
             if api.busy or api.busy_at == f"{self.command} {path}":
                 api.busy, api.busy_at = max(0, api.busy - 1), ""
-                words = "storage is (re)initializing"
-                self._answer(429, {"kind": "Status", "message": words, "code": 429})
+                words, code = "storage is (re)initializing", api.busy_with
+                self._answer(code, {"kind": "Status", "message": words, "code": code})
                 return True
             refused = api.is_forbidden(f"{self.command} {path}")
             is_known = self.headers.get("Authorization") == f"Bearer {api.token}"

@@ -368,10 +368,11 @@ def test_a_nudge_that_is_not_allowed_is_no_error(connect: Open) -> None:
         assert api.nudges == ["1"]
 
 
-def test_a_nudge_is_given_again_where_the_api_server_is_busy(connect: Open) -> None:
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_nudge_is_given_again_where_the_api_server_is_busy(connect: Open, status: int) -> None:
     with KubernetesApi([]) as api:
         cluster = connect(api)
-        api.busy = 1
+        api.busy, api.busy_with = 1, status
         assert cluster.nudge(Name("Kustomization", "flux-system", "apps"), "1")
         assert api.nudges == ["1"]
 
