@@ -39,6 +39,8 @@ _NO_ACCESS = regex(
     r"(?<![\w./-])denied[:,]",
     re.IGNORECASE,
 )
+# What the scheduler says where the volumes of a pod are to blame.
+_OF_VOLUME = regex(r"persistent ?volume|volume node affinity|volume count|\bpvcs?\b", re.IGNORECASE)
 _UNSIGNED = "SignatureValidationFailed"
 _NO_ANSWER = "RegistryUnavailable"
 # What containerd, CRI-O and the registries say where the registry is to blame, and no image.
@@ -397,9 +399,10 @@ def _unpulled(container: ContainerState) -> tuple[str, str, str, float]:
 def _unscheduled(its: PodsOf, pod: Pod) -> Failure:
     said = pod.scheduled.message or pod.scheduled.reason
     code, look = "unschedulable", "give the cluster room, or mend requests, selectors, tolerations"
-    if "persistentvolumeclaim" in said.lower():
+    if _OF_VOLUME.search(said) and "Insufficient" not in said:
         code = "claim"
-        look = f"see why the claim is pending: kubectl -n {pod.name.namespace} describe pvc"
+        look = "see why the claim is pending, and which nodes reach its volume: "
+        look += f"kubectl -n {pod.name.namespace} describe pvc"
     hint = f"{look}; another image does not help"
     return _of_cluster(its, code, pod, f"{pod.name} finds no node: {said}", hint)
 

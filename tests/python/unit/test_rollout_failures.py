@@ -559,6 +559,16 @@ def test_a_pod_of_the_old_image_is_never_to_blame() -> None:
     [
         ("0/3 nodes are available: 3 Insufficient cpu.", "unschedulable"),
         ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "claim"),
+        ("0/3 nodes are available: 3 node(s) had volume node affinity conflict.", "claim"),
+        ("0/1 nodes are available: 1 node(s) exceed max volume count.", "claim"),
+        (
+            "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind.",
+            "claim",
+        ),
+        (
+            "0/3 nodes: 1 node(s) had volume node affinity conflict, 2 Insufficient cpu.",
+            "unschedulable",
+        ),
     ],
 )
 def test_a_pod_without_a_node_is_not_the_images_fault(message: str, code: str) -> None:
