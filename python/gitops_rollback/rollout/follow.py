@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import replace
+from gitops_rollback.model import repository_key, some
 from gitops_rollback.rollout.cluster import Cluster, DeniedError
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Stand, Target
 
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
+_MOST_SOURCES = 5  # that are named
 _TELL_AGAIN = 10.0  # seconds: what is edited by hand once more, Flux is told once more
 # Where Flux's objects usually are, for accounts that may not look everywhere.
 _USUAL = "flux-system"
@@ -277,7 +279,13 @@ class Follower:
             what = "Flux is not in it, or what answers is no API server"
             return f"no GitRepository is known{here}: {what}", another
         if not sources:
-            return f"no GitRepository{here} has the URL {self._url}", another
+            has = [f"{one.name} has {repository_key(one.url)}" for one in self.objects.sources()]
+            theirs = f": {some(has, _MOST_SOURCES)}" if has else ""
+            return f"no GitRepository{here} has the URL {self._url}{theirs}", (
+                f"{another}; where it is one of these by another name, give that: --repository"
+                if has
+                else another
+            )
         own = self.objects.repositories(target.branch)
         names = ", ".join(str(one.name) for one in own)
         if not own:

@@ -159,6 +159,11 @@ def test_every_source_of_the_repository_is_nudged_but_a_suspended_one(
     [
         ({}, target(), "no GitRepository in this cluster has the URL"),
         (
+            {"GitRepository": source("all", url="ssh://git@ssh.github.com:443/acme/fleet.git")},
+            target(),
+            "fleet.git: GitRepository/flux-system/all has ssh.github.com/acme/fleet",
+        ),
+        (
             {"GitRepository": source()},
             target(branch="next"),
             "next: GitRepository/flux-system/fleet follows branch main",
