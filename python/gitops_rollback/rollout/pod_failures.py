@@ -246,8 +246,9 @@ def unstarted_failure(its: PodsOf) -> Failure | None:
 def altered_failure(its: PodsOf) -> Failure | None:
     """Name pods that were made with another image than their workload says, where all are new."""
     others = [pod for pod in its.pods if not pod.ended and not its.is_new(pod)]
-    if its.workload.by_hand or len(others) <= its.workload.kept:
-        return None
+    are_all_there = len(its.living) - len(others) >= (its.workload.wanted or 0)
+    if its.workload.by_hand or len(others) <= its.workload.kept or are_all_there:
+        return None  # or others stay beside those it wants
     pod = others[0]
     runs = ", ".join(one.image for one in its.own(pod))
     return Failure(

@@ -380,7 +380,8 @@ def _lacks(its: PodsOf, *, are_seen: bool) -> str:
     if workload.by_hand and running < len(new):
         return f"{running} of {len(new)} new pods are ready"
     if old > workload.kept and not workload.by_hand:
-        return f"{old - workload.kept} old pods are still there"
+        names = ", ".join(str(one.name) for one in its.living if one not in new)
+        return f"{old - workload.kept} old pods are still there: {names}"
     stay = old if workload.by_hand else workload.kept
     is_full = len(its.living) >= wanted and running >= wanted - stay
     return "" if is_full else "the pods to report the image they run"
@@ -414,9 +415,10 @@ def _look_at_pods(view: View, its: PodsOf) -> _Seen:
             why = "somebody has to delete them (updateStrategy OnDelete)"
         left.append(f"{workload.name}: {', '.join(sorted(old))} still run another image: {why}")
     left += [
-        f"{pod.name}, which nothing owns, has the labels that {workload.name} selects and runs "
+        f"{pod.name}, which {'/'.join(pod.owner) if pod.is_owned else 'nothing'} owns, has the "
+        f"labels that {workload.name} selects and runs "
         f"{', '.join(one.image for one in pod.containers)}"
-        for pod in view.strangers_of(workload)
+        for pod in view.strangers_of(target, workload)
         if not pod.is_new(target, its.names)
     ]
     own = [one for pod in its.living for one in its.own(pod) if one.is_new(target)]

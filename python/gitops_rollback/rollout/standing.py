@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOREVER = float("inf")
 IN_STEP = 5.0  # seconds: each kind is watched by itself, so of two one may be seen as it was
 _LONGEST = 600
+_SERVING = ("ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet")  # what makes pods
 # A command that asks a cluster, and that names none.
 _COMMAND = regex(r"\b(kubectl|flux) (?!--context )(?=[a-z-])")
 
@@ -166,10 +167,27 @@ class View:
         selected = self._selected(workload)
         return [one for one in selected if one.is_owned] or selected
 
-    def strangers_of(self, workload: Workload) -> list[Pod]:
-        """Return the pods that a workload selects beside its own, and that nobody owns."""
-        own = self.pods_of(workload)
-        return [one for one in self._selected(workload) if one not in own and not one.ended]
+    def strangers_of(self, target: Target, workload: Workload) -> list[Pod]:
+        """Return the pods that a workload selects beside those of the service: nobody owns them.
+
+        Or what serves as it does has made them of the same image repository: a workload that was
+        called otherwise, and is still there.
+        """
+        known = [one for each in self.workloads or () for one in self.pods_of(each)]
+        return [
+            one
+            for one in self.pods or ()
+            if one.is_selected(workload.name, workload.selector)
+            and not one.ended
+            and one not in known
+            and (
+                not one.is_owned
+                or (
+                    one.owner[0] in _SERVING
+                    and any(target.is_of_repository(box.image) for box in one.containers)
+                )
+            )
+        ]
 
     def _selected(self, workload: Workload) -> list[Pod]:
         return [one for one in self.pods or () if one.is_of(workload.name, workload.selector)]

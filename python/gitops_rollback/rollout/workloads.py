@@ -226,14 +226,17 @@ class Pod:
         """
         if workload.kind == BARE:
             return self.name == workload
-        if not selector_text(selector) or self.name.namespace != workload.namespace:
-            return False
         kind, name = self.owner
         is_owned = (kind, name) == (workload.kind, workload.name) or (
             (kind, workload.kind) == ("ReplicaSet", "Deployment")
             and name.rpartition("-")[0] == workload.name
         )
-        return (is_owned or not kind) and selects(selector, dict(self.labels))
+        return (is_owned or not kind) and self.is_selected(workload, selector)
+
+    def is_selected(self, workload: Name, selector: Json) -> bool:
+        """Tell whether it is where a workload is, and has the labels that this one selects."""
+        is_near = self.name.namespace == workload.namespace and bool(selector_text(selector))
+        return is_near and selects(selector, dict(self.labels))
 
     def of(self, target: Target, names: frozenset[str] = frozenset()) -> tuple[ContainerState, ...]:
         """Return the containers of the service: of these names, else by the image."""

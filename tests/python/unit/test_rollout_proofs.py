@@ -1159,23 +1159,59 @@ def test_pods_that_a_person_deletes_anyway_stop_no_stateful_set() -> None:
     assert standing.suspicion is None or standing.suspicion.code != "stuck"
 
 
-@pytest.mark.parametrize(("image", "state"), [("bad", State.APPLIED), ("same", State.READY)])
-def test_a_pod_that_nobody_owns_is_named_where_it_runs_another_image(
-    image: str, state: State
+@pytest.mark.parametrize(
+    ("image", "owner", "state"),
+    [
+        ("registry.k8s.io/pause:bad", "", State.APPLIED),
+        ("", "", State.READY),
+        ("registry.k8s.io/pause:bad", "ReplicaSet/legacy-5f7b6", State.APPLIED),
+        ("", "ReplicaSet/legacy-5f7b6", State.READY),
+        ("registry.k8s.io/other:bad", "ReplicaSet/legacy-5f7b6", State.READY),
+        ("registry.k8s.io/pause:bad", "Job/migrate", State.READY),
+    ],
+)
+def test_a_pod_beside_them_is_named_where_it_runs_another_image(
+    image: str, owner: str, state: State
 ) -> None:
+    """Nobody owns it, or a workload that was called otherwise: a Service leads to it, too."""
+
     def edit(objects: Found) -> None:
         one = json.loads(json.dumps(pods(objects)[0]))
-        one["metadata"]["name"] = "by-hand"
-        owner = {"controller": True, "kind": "ReplicaSet", "name": "cart-7d9c8"}
+        one["metadata"]["name"] = "beside"
         for own in pods(objects):
-            own["metadata"]["ownerReferences"] = [owner]
-        if image == "bad":
-            one["spec"]["containers"][0]["image"] = "registry.k8s.io/pause:bad"
+            owned_by(own, "ReplicaSet/cart-7d9c8")
+        if owner:
+            owned_by(one, owner)
+        if image:
+            one["spec"]["containers"][0]["image"] = image
             one["status"]["containerStatuses"][0]["imageID"] = ""
-        objects["Pod/by-hand"] = one
+        objects["Pod/beside"] = one
 
     standing = stand(edit)
     assert standing.state is state, standing.message
-    named = any("Pod/shop/by-hand, which nothing owns" in one for one in standing.warnings)
-    assert named == (state is State.APPLIED)
+    said = f"Pod/shop/beside, which {owner or 'nothing'} owns"
+    assert any(said in one for one in standing.warnings) == (state is State.APPLIED)
     assert "2 pods run" in standing.message
+
+
+def owned_by(pod: dict[str, Any], owner: str) -> None:
+    kind, _, name = owner.partition("/")
+    pod["metadata"]["ownerReferences"] = [{"controller": True, "kind": kind, "name": name}]
+
+
+def test_old_pods_that_stay_beside_all_that_are_wanted_were_not_altered() -> None:
+    """A ReplicaSet that the Deployment no longer counts has them, say: nothing changes pods."""
+
+    def edit(objects: Found) -> None:
+        one = json.loads(json.dumps(pods(objects)[0]))
+        one["metadata"]["name"] = "cart-5f7b6-x"
+        one["spec"]["containers"][0]["image"] = "registry.k8s.io/pause:3.8"
+        one["status"]["containerStatuses"][0]["imageID"] = ""
+        for own in pods(objects):
+            owned_by(own, "ReplicaSet/cart-7d9c8")
+        owned_by(one, "ReplicaSet/cart-5f7b6")
+        objects["Pod/cart-5f7b6-x"] = one
+
+    standing = stand(edit)
+    assert (standing.state, standing.suspicion) == (State.ROLLING, None)
+    assert standing.message.endswith("1 old pods are still there: Pod/shop/cart-5f7b6-x")
