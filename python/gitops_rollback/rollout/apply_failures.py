@@ -52,6 +52,14 @@ _ACCESS = regex(
 )
 _STUCK_PATIENCE = 10.0  # seconds: the change may take it out itself
 _GONE_PATIENCE = 15.0  # seconds: what is made anew is deleted first
+_IMMUTABLE = "field is immutable"
+# How to change what the API server changes in no object that is there, and to keep its data.
+_ANEW = {
+    "PersistentVolumeClaim": "make another claim, and copy the data: with this one they may go",
+    "PersistentVolume": "make another volume: what is deleted here may take its data with it",
+    "StatefulSet": "delete it and leave its pods and claims: kubectl --namespace {} delete "
+    "statefulset {} --cascade=orphan",
+}
 _ENDING = "is being terminated"
 _KEY = regex(r"decrypt|sops", re.IGNORECASE)
 _SIGNATURE = "signature verification"
@@ -220,6 +228,8 @@ def _dry_run(target: Target, name: str, rest: str) -> Failure:
         found = pattern.search(rest)
         if found:
             why = found["why"].rstrip("]")
+            if why.endswith(_IMMUTABLE):  # after all of what it would become
+                why = _IMMUTABLE
             return _of_object(target, "invalid", name, found["field"], why, _hint_for(name, why))
     found = _NO_KIND.search(rest)
     if found:
@@ -237,8 +247,11 @@ def _dry_run(target: Target, name: str, rest: str) -> Failure:
 
 
 def _hint_for(name: str, why: str) -> str:
-    if "immutable" in why:
-        return f"put the field back as it was; to really change it, delete {name} first"
+    if "immutable" in why or "updates to statefulset spec" in why:
+        kind, _, named = name.partition("/")
+        space, _, own = named.rpartition("/")
+        change = _ANEW.get(kind, f"delete {name} first").format(space, own)
+        return f"put the field back as it was; to really change it, {change}"
     if "can not be less than" in why or "does not support shrinking" in why:
         return "put the size back as it was: a claim cannot shrink, and images are not to blame"
     if "field not declared in schema" in why:
@@ -253,13 +266,18 @@ def _of_object(target: Target, code: str, name: str, field: str, why: str, hint:
     where = f"{name}: {field}" if field else name
     policy = ours and refuses_image(target, why)
     image = field.rpartition(".")[2] == "image" or policy
+    if why == _IMMUTABLE and field == "spec.template" and target.holds_image(name):
+        image = True  # of a Job
+        hint = f"its image cannot change: delete {name}, and Flux makes it anew; {go_back(target)}"
+    elif image:
+        hint = "mend the image reference"
     if policy:
         code = "policy"
         hint = f"a policy refuses this image: sign it, or use one that it allows; {go_back(target)}"
     return Failure(
         code=code,
         message=short(f"{where}: {why}"),
-        hint=hint if policy or not image else "mend the image reference",
+        hint=hint,
         whose=Whose.OURS if ours else Whose.OTHER,
         object=name,
         field=field,

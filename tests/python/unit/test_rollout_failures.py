@@ -80,6 +80,23 @@ APPLY = [
         "put the field back as it was",
     ),
     (
+        (
+            'PersistentVolumeClaim/default/x dry-run failed (Forbidden): PersistentVolumeClaim "x" '
+            "is invalid: spec: Forbidden: spec is immutable after creation except resources"
+        ),
+        ("invalid", "PersistentVolumeClaim/default/x", "spec"),
+        "make another claim, and copy the data",
+    ),
+    (
+        (
+            'StatefulSet/default/x dry-run failed (Invalid): StatefulSet.apps "x" is invalid: spec:'
+            " Forbidden: updates to statefulset spec for fields other than 'replicas', 'template' "
+            "are forbidden"
+        ),
+        ("invalid", "StatefulSet/default/x", "spec"),
+        "kubectl --namespace default delete statefulset x --cascade=orphan",
+    ),
+    (
         'Nope/default/x dry-run failed: no matches for kind "Nope" in version "example.com/v1"\n',
         ("unknown-kind", "Nope/default/x", "kind"),
         "CustomResourceDefinition",
@@ -161,6 +178,23 @@ APPLY = [
         "remove the field",
     ),
 ]
+
+
+@pytest.mark.parametrize(("field", "by_image"), [("template", True), ("completions", False)])
+def test_a_job_cannot_get_another_image_and_the_one_before_mends_that(
+    field: str,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    of_job = replace(TARGET, places=(*TARGET.places, Place("apps/job.yaml", "Job", "migrate")))
+    said = (
+        f'Job/shop/migrate dry-run failed (Invalid): Job.batch "migrate" is invalid: spec.{field}: '
+        f"Invalid value: {{{'x' * 700}}}: field is immutable"
+    )
+    failure = apply_failure(of_job, kustomization("ReconciliationFailed", said))
+    assert (failure.code, failure.whose, failure.by_image) == ("invalid", Whose.OURS, by_image)
+    assert failure.message == f"Job/shop/migrate: spec.{field}: field is immutable"
+    assert ("to go back: gitops-rollback rollback" in failure.hint) == by_image
+    assert "delete Job/shop/migrate" in failure.hint
 
 
 @pytest.mark.parametrize(("message", "named", "hint"), APPLY, ids=[case[1][0] for case in APPLY])
