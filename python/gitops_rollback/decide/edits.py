@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.change import MarkerSplice
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.image import find_image, parse_image
+from gitops_rollback.image import find_image, parse_image, same
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.ledger.fields import noted_of
 from gitops_rollback.manifest.edit import (
@@ -131,8 +131,9 @@ def _recorded(
     image = find_image((field.shown_name or name) + version)
     if image is None:
         return None
-    same = image.full_repository == candidate.image.full_repository
-    return (image, recorded.parts) if same and image.tag == candidate.image.tag else None
+    of_it = image.tag == candidate.image.tag or bool(same(image, candidate.image))
+    is_its = of_it and image.full_repository == candidate.image.full_repository
+    return (image, recorded.parts) if is_its else None
 
 
 def _recorded_edit(
@@ -151,8 +152,8 @@ def _becomes(edit: FieldEdit, target: ImageReference) -> bool:
     """Tell whether the effective reference of an edit is the target."""
     name, version = split_version(edit.value)
     image = parse_image((edit.field.shown_name or name) + version)
-    same_digest = image.digest == target.digest or image.digest is None
-    same_tag = image.tag == target.tag or (image.tag is None and image.digest is not None)
+    same_digest = image.digest in {target.digest, None}
+    same_tag = image.tag == target.tag or image.digest is not None
     return image.full_repository == target.full_repository and same_tag and same_digest
 
 

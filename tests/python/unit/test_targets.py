@@ -35,6 +35,8 @@ def candidate(to: str, recorded: str | None = None, check: Check | None = None) 
                      f"acme/cart:1@{ONE}", id="the recorded text names the digest"),
         pytest.param("acme/cart:2", "1", f"docker.io/acme/cart:1@{ONE}", UNKNOWN, "tag",
                      f"docker.io/acme/cart:1@{ONE}", id="and is written exactly, name and pin too"),
+        pytest.param("acme/cart:2", "1", f"acme/cart:stable@{ONE}", UNKNOWN, "digest",
+                     f"acme/cart:stable@{ONE}", id="also one that has another tag with it"),
         pytest.param("acme/cart:2", "~1", "acme/cart:1", UNKNOWN, "digest",
                      "acme/cart:1", id="no digest is known"),
         pytest.param("acme/cart:2", "1", "acme/cart:1", THERE, "digest",
