@@ -44,6 +44,7 @@ from gitops_rollback.look.environment_files import (
 )
 from gitops_rollback.look.standings import fields_where_noted, read_standings
 from gitops_rollback.model import ROLLBACK, is_name
+from gitops_rollback.refusals import typed
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.catalogue import ServiceFields, refuse_others_fields, two_meanings
@@ -318,7 +319,8 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
         if not is_former and _is_there(repository, wanted, tip, here):
             raise ConfigError(
                 f"service '{name}' still has image fields in {environment.told}",
-                "only what is gone can be retired",
+                "only what is gone can be retired; whether a hold there has lost its field: "
+                f"gitops-rollback check {typed(name, environment.name)}",
             )
         at = _left_of(repository, here, config, environment, name, files, manifests)
         others = []
