@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from gitops_rollback.decide.plan import parse_plan
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.repo.objects import read_batch, read_tree
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.decide.wish import Wish
     from integration.shop import Run
     from unit.judge import World
@@ -111,6 +113,17 @@ class OnGit:
         self.shop.ok(*line, "--by", by, environment=environment_of(wish))
         self._look()
         return self.tip is not before
+
+    def planned(self, answer: Answer, running: ImageReference) -> PlanFile:
+        """Let the command write the plan, of what runs by its own account."""
+        (_rollback, *line), _wish = answer.made
+        path = self.shop.root / f"plan-{self.ticks}.json"
+        self.shop.ok(
+            "plan", *(one for one in line if one not in {"--reason", "why"}), "--output", str(path)
+        )
+        plan = parse_plan(path.read_bytes(), str(path))
+        assert plan.services[0].running.digest == running.digest
+        return plan
 
     def propose(self, answer: Answer) -> tuple[Mapping[str, bytes | None], str]:
         """Run the command where it counts for nothing, and return its commit."""
@@ -195,6 +208,7 @@ def typed(wish: Wish, service: str, environment: str) -> Line:
         line += ["--reason", wish.reason or ""]
     line += ["--release"] if wish.releases else []
     line += ["--again"] if wish.again else []
+    line += ["--plan", wish.planned.path] if wish.planned is not None else []
     line += ["--hold", ",".join(wish.holds)] if wish.holds is not None else []
     accepted = sorted(wish.accept - {"held", "already"})
     return (*line, *(["--accept", ",".join(accepted)] if accepted else []))

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import ImageReference, parse_image
@@ -33,7 +34,7 @@ from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.model import Build
 from gitops_rollback.refusals import AGAIN, ALLOW_OLDER, RELEASE, TABLE
 from gitops_rollback.services.config import FILE
-from unit.branch import MANIFEST, Branch, Commit, Registry, seen
+from unit.branch import MANIFEST, URL, Branch, Commit, Registry, seen
 from unit.judge_model import Field, Proposal, Ran
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class World(Protocol):
     def carry_out(self, answer: Answer, by: str) -> bool:
         """Do it; return whether a commit was made."""
 
+    def planned(self, answer: Answer, running: ImageReference) -> PlanFile:
+        """Return the plan that a rollback would follow."""
+
     def propose(self, answer: Answer) -> tuple[Mapping[str, bytes | None], str]:
         """Return files and message of the commit that it would make."""
 
@@ -108,6 +112,12 @@ class InMemory(Branch):
     def carry_out(self, answer: Answer, by: str) -> bool:
         """Commit what was decided."""
         return self.write(answer.made, by)
+
+    def planned(self, answer: Answer, running: ImageReference) -> PlanFile:
+        """Write the plan down."""
+        told = answer.made.summary
+        one = PlannedService(told.service, told.environment, "auto", running, told.to)
+        return PlanFile("plan.json", URL, "main", (one,))
 
     def propose(self, answer: Answer) -> tuple[Mapping[str, bytes | None], str]:
         """Archive the record, and return the commit."""
@@ -150,6 +160,7 @@ class Judge(RuleBasedStateMachine):
         self.stale: list[tuple[str, ...]] = [(), ()]  # holds that somebody saw earlier
         self.names: list[set[str]] = [{name} for name in self.environments]  # they ever had
         self.proposals: list[Proposal] = []
+        self.plans: list[tuple[int, Ran, Wish, str, str]] = []
         self.judged: Commit | None = None  # the tip at which the invariants were held
         # The newest commit, if it is a deploy, what stood before it, and where it was.
         self.before: tuple[Commit, list[Field], int] | None = None
@@ -202,6 +213,52 @@ class Judge(RuleBasedStateMachine):
             return
         self._write(answer, who)
         model.holds = ()
+
+    @precondition(lambda self: len(self.plans) < 3)
+    @rule(who=PEOPLE, service=SERVICES, place=PLACES)
+    def plan(self, who: str, service: str, place: int) -> None:
+        """Make a plan, which somebody follows later."""
+        environment, model = self.environments[place], self.fields[place]
+        wish = self._wish("rollback", who, again=True)
+        answer = self._decide(wish, service, place)
+        if answer.exit or not answer.edits or None in {model.top.digest, answer.to.digest}:
+            return
+        running = self._running(place).with_version(model.top.tag, model.top.digest)
+        wish = replace(wish, planned=self.branch.planned(answer, running))
+        self.plans.append((place, model.top, wish, service, environment))
+        COUNTS["plans"] += 1
+
+    @precondition(lambda self: self.plans)
+    @rule(newest=st.booleans(), again=st.booleans())
+    def follow(self, newest: bool, again: bool) -> None:
+        """Follow a plan that was made before, whatever was done since."""
+        place, ran, wish, service, environment = self.plans.pop(-1 if newest else 0)
+        if environment != self.environments[place]:
+            return  # it names one that there is no more
+        model, wish = self.fields[place], replace(wish, present=self.branch.now, again=again)
+        assert wish.planned is not None
+        to = wish.planned.target(service, environment)
+        answer = self._decide(wish, service, place)
+        COUNTS["plans followed"] += 1
+        if model.top.digest is None:
+            return  # whether it is what the plan says is not known
+        if model.top.digest != ran.digest:
+            assert answer.exit == Exit.MOVED, answer
+            return
+        assert answer.exit != Exit.MOVED, answer
+        may_be_bad = {code for code in model.reasons(Ran(to.digest, to.tag or "")) if code}
+        if model.is_certain:
+            codes = {"bad"} if may_be_bad == {"digest"} else {"bad" for _one in may_be_bad}
+            codes |= {"already"} if model.went_back and not again else set()
+            codes |= self._refusals_of(Ran(to.digest, to.tag or ""), place) if not codes else set()
+            assert answer.code in codes, f"{answer.code} and not {codes}"
+        if answer.exit == Exit.REFUSED:
+            self._follow(wish, service, place, answer)
+        if answer.exit:
+            return
+        assert answer.to.digest == to.digest
+        assert answer.to.digest not in {one.digest for one, _v in model.bad if one.digest}
+        self._write_rollback(answer, wish, service, place)
 
     @precondition(lambda self: len(self.proposals) < 3)
     @rule(who=PEOPLE, service=SERVICES, place=PLACES, tag=TAGS, anew=st.booleans(),
@@ -478,6 +535,10 @@ class Judge(RuleBasedStateMachine):
             self._follow(wish, service, place, answer)
             return
         assert answer.to.digest not in {one.digest for one, _v in model.bad if one.digest}
+        self._write_rollback(answer, wish, service, place)
+
+    def _write_rollback(self, answer: Answer, wish: Wish, service: str, place: int) -> None:
+        model = self.fields[place]
         if not self._write(answer, wish.by or ""):
             return
         holds = self._held_by(self.branch.tip.files, service, place)
