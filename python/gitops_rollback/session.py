@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback import clock, schema
+from gitops_rollback import clock
 from gitops_rollback.alarm import undisturbed
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import UsageError
@@ -128,12 +128,8 @@ class Session:
     def open_repository(self) -> Iterator[Repository]:
         """Give the manifests repository, of which git begins to fetch the tip, or has begun."""
         with self._begun.pop() if self._begun else self._begin(1) as repository:
-            from gitops_rollback.look import snapshot  # noqa: F401, PLC0415 - loaded while git waits
+            from gitops_rollback.look import looker, snapshot  # noqa: F401, PLC0415 - while git waits
 
-            # So are the checks of what will be read or written, 6 ms each, for as long as it does.
-            for name in ("record", "state", "config"):
-                if repository.is_coming:
-                    schema.prepare(name)
             yield repository
 
     @contextmanager
@@ -323,5 +319,5 @@ def ahead(
     with session.ahead(_READS[command], pushes=_pushes(command, options)):
         options.begun = session
         if _asks_a_registry(command, options, environment):
-            from gitops_rollback.registries import client  # noqa: F401, PLC0415 - while git waits
+            from gitops_rollback.look import registry  # noqa: F401, PLC0415 - while git waits
         yield

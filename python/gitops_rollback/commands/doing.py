@@ -27,8 +27,10 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.late import replace
 from gitops_rollback.refusals import Place, place_of
+from gitops_rollback.run import carry_out, look_only
 from gitops_rollback.tell.output import error_to_json, write_result
 from gitops_rollback.tell.terminal import say
+from gitops_rollback.write.commit import Committer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.session import Session
     from gitops_rollback.tell.output import Output
-    from gitops_rollback.write.commit import Committer, Outcome
+    from gitops_rollback.write.commit import Outcome
 
 
 def make(
@@ -78,8 +80,6 @@ def do(
     Without `states` state files are not read: they are to be rebuilt. `read` is how the
     services are read, where that is not the usual way.
     """
-    from gitops_rollback.run import carry_out  # noqa: PLC0415 - loaded while git waits
-
     request = replace(request_of(session.options), without_states=not states)
     decided: list[tuple[Snapshot, Sequence[Change | Refused]]] = []
     committer = _committer(session, repository)
@@ -107,8 +107,6 @@ def _committer(session: Session, repository: Repository) -> Committer:
     if getattr(options, "wait_for_merge", False) and not options.pull_request:
         raise UsageError("--wait-for-merge has no pull request to wait for", "add --pull-request")
     if dry_run or not getattr(options, "pull_request", False):
-        from gitops_rollback.write.commit import Committer  # noqa: PLC0415 - loaded while git waits
-
         return Committer(repository, session.deadline, session.watch, dry_run=dry_run)
     from gitops_rollback.forges.pulls import connect  # noqa: PLC0415 - only for pull requests
     from gitops_rollback.write.proposal import Proposer  # noqa: PLC0415 - the same
@@ -205,8 +203,6 @@ def plan_all(
     wishes: Callable[[Snapshot], Sequence[Wish]],
 ) -> tuple[list[Plan], dict[str, Any]]:
     """Return what is planned for each service, and all of it as a result; raise why one is not."""
-    from gitops_rollback.run import look_only  # noqa: PLC0415 - loaded while git waits
-
     decided = look_only(session, repository, snapshot, wishes(snapshot))
     return plans_of(decided), plans_to_json(session, snapshot, decided)
 

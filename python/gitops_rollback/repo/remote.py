@@ -111,11 +111,6 @@ class Remote:
         # A signal ends the run at once; an error does not spoil what was fetched before it.
         self._copy.close(keep=kind is None or issubclass(kind, Exception))
 
-    @property
-    def is_coming(self) -> bool:
-        """Whether git still waits for what it began to fetch."""
-        return self._beginning is not None and self._beginning.poll() is None
-
     def begin(self, branch: str | None, commits: int = 1) -> _Running:
         """Let git begin to fetch the tip of a branch, and do not wait for it.
 

@@ -465,7 +465,7 @@ from gitops_rollback import cli
 from gitops_rollback.repo.repository import Repository
 begin = Repository.begin
 def watched(self, *arguments):
-    slow = {"yaml", "requests", "jmespath", "fastjsonschema", "gitops_rollback.decide"}
+    slow = {"yaml", "requests", "jmespath", "gitops_rollback.decide"}
     print("loaded before git began:", sorted(slow & set(sys.modules)), file=sys.stderr)
     return begin(self, *arguments)
 Repository.begin = watched

@@ -236,14 +236,13 @@ def test_nothing_slow_is_imported_before_a_command_is_known() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True
     )
-    slow = {"argparse", "fastjsonschema", "jmespath", "requests", "subprocess", "tomllib", "yaml"}
+    slow = {"argparse", "jmespath", "requests", "subprocess", "tomllib", "yaml"}
     assert slow & set(done.stdout.split()) == set()
 
 
 # For what only some runs do: a question over HTTP, a query, a page, a document from outside.
 FOR_SOME = {
     "dataclasses",
-    "fastjsonschema",
     "inspect",
     "jenkins",
     "jinja2",

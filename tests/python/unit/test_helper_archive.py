@@ -318,7 +318,7 @@ def test_it_plans_on_a_real_repository(unpacked: Path, tmp_path: Path) -> None:
 def test_its_dependencies_are_its_own_and_complete(unpacked: Path, tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import certifi, charset_normalizer, fastjsonschema, idna, jenkins, jmespath, requests\n"
+        "import certifi, charset_normalizer, idna, jenkins, jmespath, requests\n"
         "import urllib3, yaml\n"
         "import gitops_rollback.web.http, gitops_rollback.stores.jenkins_http\n"
         "for module in (certifi, jenkins, requests, urllib3, yaml):\n"
