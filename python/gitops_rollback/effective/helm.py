@@ -39,7 +39,6 @@ from gitops_rollback.manifest.document import (
 )
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.helm import CHART_FILE, is_of_image
-from gitops_rollback.manifest.kustomize import read_patches
 from gitops_rollback.manifest.objects import folder_of
 from gitops_rollback.manifest.scalars import block_of
 
@@ -53,6 +52,8 @@ if TYPE_CHECKING:
 
 _PLAIN_TARGET = regex(r"[\w-]+(?:\.[\w-]+)*")
 _KEYS = regex(rf"{_PLAIN_TARGET.pattern}(?=[.\[]|$)")
+_AFTER = "this patch may set an image of what the chart makes, and comes after values"
+_IN_VALUES = f"take the image out of the patch and set it in values, {ACCEPT}"
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
 
@@ -427,24 +428,20 @@ def _post_rendered(resource: Resource, spec: yaml.Node | None) -> list[Unknown]:
         rendered = lookup(renderer, "kustomize")
         found += odd_fields(resource.path, rendered, POST_RENDERER, "a post-renderer")
         for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
-            found += [
-                Unknown(
-                    resource.path,
-                    patch.line,
-                    f"postRenderers {key}",
-                    "this patch may set an image of what the chart makes, and comes after values",
-                    "take the image out of the patch and set it in values, or --accept effect",
-                )
-                for patch in read_patches(resource.path, lookup(rendered, key))
-                if _may_set_image(patch.text)
-            ]
+            for item in items_of(lookup(rendered, key)):
+                patch = item if key == "patchesStrategicMerge" else lookup(item, "patch")
+                if patch is not None and _may_set_image(patch):
+                    name = f"postRenderers {key}"
+                    found.append(Unknown(resource.path, line_of(patch), name, _AFTER, _IN_VALUES))
     return found
 
 
-def _may_set_image(text: str) -> bool:
-    """Tell whether an inline patch may set an image: what it touches counts, not its words."""
+def _may_set_image(patch: yaml.Node) -> bool:
+    """Tell whether a patch, an object or its text, may set an image: by what it touches."""
+    if not isinstance(patch, yaml.ScalarNode):
+        return _touches(patch)
     try:
-        file = parse("patch", text.encode())
+        file = parse("patch", str(patch.value).encode())
     except ManifestError:
         return True
     return any(_touches(root) for root in file.trees)
@@ -473,6 +470,6 @@ def _operation_touches(item: yaml.Node) -> bool:
 def _says_image(node: yaml.Node) -> bool:
     return isinstance(node, yaml.MappingNode) and (
         "image" in entries(node)
-        or (lookup(node, "$patch") is not None)
+        or lookup(node, "$patch") is not None
         or any(is_null(value) for key, value in entries(node).items() if key in _IMAGE_KEYS)
     )

@@ -226,6 +226,9 @@ RENDERED = "postRenderers: [{kustomize: {patches: [{patch: '%s'}]}}]"
         ("[{op: test, path: /spec/template/spec/containers/0/image, value: a}]", False),
         ("[{op: remove, path: /spec/template}]", True),
         ("[{op: remove, path: /metadata/labels/a}]", False),
+        ("{spec: {template: {spec: {containers: [{name: a, $patch: delete}]}}}}", True),
+        ("{spec: {template: {spec: {initContainers: null}}}}", True),
+        ("{spec: {replicas: null}}", False),
         ("[", True),
         ("text", True),
         ("~", False),
@@ -238,6 +241,23 @@ def test_a_patch_of_a_post_renderer_that_may_set_an_image_makes_it_unknown(
     found = layers(RENDERED % patch).unknowns
     assert bool(found) == is_told
     assert all("may set an image of what the chart makes" in one.why for one in found)
+
+
+# fluxcd.io, HelmReleases v2beta2, "Post renderers": texts, or objects and operations themselves.
+PATCHES = {
+    "patches": ("{patch: '{spec: {%s: a}}'}", "{target: {kind: A}, patch: '{spec: {%s: a}}'}"),
+    "patchesStrategicMerge": ("{kind: A, spec: {%s: a}}", "'{kind: A, spec: {%s: a}}'"),
+    "patchesJson6902": ("{target: {kind: A}, patch: [{op: add, path: /spec/%s, value: a}]}",),
+}
+
+
+@pytest.mark.parametrize("key", PATCHES)
+def test_a_patch_is_read_in_each_way_that_a_post_renderer_has_it(key: str) -> None:
+    for form in PATCHES[key]:
+        for name in ("image", "replicas"):
+            text = f"postRenderers: [{{kustomize: {{{key}: [{form % name}]}}}}]"
+            found = [one.construct for one in layers(text).unknowns]
+            assert found == ([f"postRenderers {key}"] if name == "image" else []), text
 
 
 def test_the_scalars_of_a_text_are_known_by_where_they_stand() -> None:
