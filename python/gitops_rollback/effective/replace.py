@@ -188,7 +188,8 @@ def replaced(
 def _is_tag(old: str, new: str, source: str, target: Target) -> bool:
     """Tell whether a text became the whole tag of an image, whose name has no colon."""
     name = old.partition(":")[0]
-    return (target.delimiter, target.index) == (":", 1) and new == f"{name}:{source}"
+    is_behind = (target.delimiter, target.index) == (":", 1) and "@" not in name
+    return is_behind and new == f"{name}:{source}"
 
 
 def _value(
