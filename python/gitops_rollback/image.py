@@ -223,13 +223,17 @@ def _normalise(name: str, text: str) -> tuple[str, str]:
     return registry, repository
 
 
-def _split_registry(name: str) -> tuple[str, str]:
-    first, slash, rest = name.partition("/")
+def has_registry(name: str) -> bool:
+    """Tell whether the name of an image begins with the host of a registry."""
+    first, slash, _rest = name.partition("/")
     is_host = "." in first or ":" in first or first == "localhost" or first.lower() != first
-    if not slash or not is_host:
-        registry, repository = DOCKER_HUB, name
-    else:
-        registry, repository = first, rest
+    return bool(slash) and is_host
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    registry, repository = DOCKER_HUB, name
+    if has_registry(name):
+        registry, _slash, repository = name.partition("/")
     if registry == "index.docker.io":
         registry = DOCKER_HUB
     if registry == DOCKER_HUB and "/" not in repository:

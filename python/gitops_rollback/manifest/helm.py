@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.image import find_image
+from gitops_rollback.image import find_image, has_registry
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, printed, text_of
 from gitops_rollback.manifest.image_field import (
@@ -112,7 +112,7 @@ def _elsewhere(field: ImageField, registry: str) -> ImageField:
     is_that = own is not None and own.text.strip("/") == registry
     name = part.text.strip("/") if part is not None else ""
     if field.part(REFERENCE) is not None:  # of one with a registry no other stands before it
-        name = field.name_text if "." not in field.name_text.partition("/")[0] else ""
+        name = "" if has_registry(field.name_text) else field.name_text
     if not name or is_that or field.problem:
         return field
     return replace(field, other_name=f"{registry}/{name}", problem=OTHER_REGISTRY)

@@ -103,7 +103,14 @@ def test_a_global_registry_may_stand_in_the_place_of_the_own_one(own: str, probl
 
 @pytest.mark.parametrize(
     ("image", "is_doubtful"),
-    [("acme/cart:1", True), ("cart:1", True), ("docker.io/acme/cart:1", False)],
+    [
+        ("acme/cart:1", True),
+        ("cart:1", True),
+        ("acme/shop.cart:1", True),
+        ("docker.io/acme/cart:1", False),
+        ("localhost/cart:1", False),
+        ("localhost:5000/cart:1", False),
+    ],
 )
 def test_a_global_registry_may_stand_before_a_whole_image_without_one(
     image: str, *, is_doubtful: bool
