@@ -65,8 +65,8 @@ _HARMLESS = frozenset(
 
 # What of a glob is followed: stars, question marks, and braces that are not nested.
 _PLAIN_GLOB = regex(r"(?:[^{}\[\]\\,]|\{[^{}\[\]\\]*\})*")
-_GLOB_SIGN = regex(r"(\*+|[?{},])")
-_GLOB_SIGNS = {"*": ".*", "**": ".*", "?": ".", "{": "(?:", "}": ")", ",": "|"}
+_GLOB_SIGN = regex(r"([*?{},])")
+_GLOB_SIGNS = {"*": ".*", "?": ".", "{": "(?:", "}": ")", ",": "|"}
 _MOST_STARS = 6  # each is tried at each character
 
 

@@ -388,12 +388,10 @@ def _is(pattern: str, name: str) -> bool:
 def _fits_all(names: list[str], steps: tuple[str, ...], *, is_folder: bool) -> bool:
     """Tell whether a pattern with slashes fits, name by name (globMatch of go-git's gitignore)."""
     rest, crosses, fits = list(steps), False, False
-    for number, name in enumerate(names):
+    for name in names:
         if not name:
             crosses = False
         elif name == _ANY_FOLDERS:
-            if number == len(names) - 1:
-                break
             crosses = True
         elif _ANY_FOLDERS in name or not rest:
             return False

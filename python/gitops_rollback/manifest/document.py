@@ -218,12 +218,11 @@ def holds_definitions_alone(data: bytes) -> bool:
 
 def _is_definition(data: bytes) -> bool:
     """Tell whether one object has nothing in its first column but the keys of a definition."""
-    first = _CONTENT.search(data)
-    if first is None or first[0][:1].isspace():
-        return False
+    first = next(_CONTENT.finditer(data))
     lines = _FIRST_COLUMN.findall(data)
     kinds = [line for line in lines if _DEFINITION.fullmatch(line)]
-    return len(kinds) == 1 and all(line in kinds or _OTHER_KEY.fullmatch(line) for line in lines)
+    is_plain = all(line in kinds or _OTHER_KEY.fullmatch(line) for line in lines)
+    return is_plain and len(kinds) == 1 and not first[0][:1].isspace()
 
 
 def are_objects(data: bytes) -> bool:

@@ -165,7 +165,6 @@ def _cannot(field: ImageField, what: str) -> ManifestError:
     )
 
 
-_NULL = "tag:yaml.org,2002:null"
 # Another version of whatever image stands there; nothing is fetched or deployed.
 _TAG = "0.0.0-proof"
 _DIGEST = "sha256:" + "0" * 64
@@ -329,13 +328,11 @@ def first_difference(
 def _same_node(before: yaml.Node, after: yaml.Node, wanted: Mapping[int, Intended]) -> bool:
     intended = wanted.get(id(before))
     if intended is not None:  # what read as a number or as null before may be a text now
-        tags = (before.tag, STRING, _NULL) if after.value == "null" else (before.tag, STRING)
-        return after.value == intended.value and (intended.as_recorded or after.tag in tags)
-    if before.tag != after.tag:
-        return False
-    if isinstance(before, yaml.ScalarNode):
-        return bool(after.value == before.value)
-    return len(before.value) == len(after.value)
+        is_read = intended.as_recorded or after.tag in (before.tag, STRING)
+        return after.value == intended.value and is_read
+    is_text = isinstance(before, yaml.ScalarNode)
+    is_same = after.value == before.value if is_text else len(after.value) == len(before.value)
+    return bool(is_same and before.tag == after.tag)
 
 
 def trial_value(field: ImageField) -> str:

@@ -200,6 +200,7 @@ def directory(text: str) -> str:
         ("recurse: true, exclude: '*/deployment.yaml'", False),
         ("recurse: true, exclude: '{cart/*,old/*}'", False),
         ("recurse: true, include: '*.yaml'", True),
+        ("recurse: true, include: '***.yaml'", True),
         ("recurse: true, include: 'cart/d?ployment.yaml'", True),
         ("recurse: true, include: 'other/*'", False),
         ("recurse: true, include: '[c]art/*'", False),  # not followed

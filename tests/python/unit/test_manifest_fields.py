@@ -429,6 +429,7 @@ def test_definitions_of_kinds_are_not_worth_parsing(text: str) -> None:
     WORKLOAD.replace("metadata:", "metadata:\n  labels: {x: CustomResourceDefinition}"),
     DEFINITION.replace("kind: Custom", "kind: Deployment\nkind: Custom"),
     f"%YAML 1.1\n---\n{DEFINITION}",
+    f"  image: acme/cart:1\n{DEFINITION}",
 ])  # fmt: skip
 def test_where_it_is_not_sure_that_all_are_definitions_a_file_is_parsed(text: str) -> None:
     assert may_hold_image(text.encode())
