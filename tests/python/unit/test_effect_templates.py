@@ -812,6 +812,7 @@ MADE = {
         (
             "{{ $t := .tag | toString }}\n{{- if not .tag }}\n  {{- if .chart }}\n"
             "    {{- $t = .chart.AppVersion | toString -}}\n  {{- end }}\n{{- end }}\n"
+            "image: acme/cart:{{ $t }}\n"
         ),
         "",
     ),
@@ -826,11 +827,12 @@ MADE = {
         (
             "{{ $t := .Values.image.tag }}\n"
             "{{ if .Values.image.digest }}{{ $t = .Values.image.digest }}{{ end }}\n"
+            "image: acme/cart:{{ $t }}\n"
         ),
         "",
     ),
     "set anew in any case by its digest below the dot": (
-        "{{ $t := .tag }}\n{{ $t = .digest }}\n",
+        "{{ $t := .tag }}\n{{ $t = .digest }}\nimage: acme/cart:{{ $t }}\n",
         "",
     ),
     "a variable of something else": ("{{ $t := .Values.stage | trunc 9 }}\n", ""),

@@ -1,0 +1,436 @@
+"""Rules that are tables, or have few ways through: every row and every way of them."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from gitops_rollback.effective.appliers import reaches_of_set
+from gitops_rollback.effective.conditions import parts_of
+from gitops_rollback.effective.expressions import UNKNOWN, FailsError, NotFollowedError, Scope
+from gitops_rollback.effective.proof import Built, Reached, Recipe, judge_build
+from gitops_rollback.effective.replace import read_replacements, replaced
+from gitops_rollback.image import parse_image
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.services.config import Environment
+from unit.test_effect_builds import tree, workload
+from unit.test_effect_replacements import CART, VERSIONS, resource
+from unit.test_effect_sources import APPLICATION_SET, OURS, deployed
+from unit.test_effect_templates import chart
+from unit.test_effective import BASE, effect_of
+
+# argo-cd.readthedocs.io, operator manual, application.yaml: what says of an image, and what not.
+SAYS_IMAGES = {
+    "helm": ("values", "valuesObject", "parameters", "fileParameters", "valueFiles"),
+    "kustomize": ("images", "patches", "components"),
+}
+SAYS_NONE = {
+    "helm": ("releaseName", "version", "passCredentials", "skipCrds", "ignoreMissingValueFiles"),
+    "kustomize": (
+        *("version", "namePrefix", "nameSuffix", "commonLabels", "commonAnnotations", "namespace"),
+        *("commonAnnotationsEnvsubst", "forceCommonLabels", "forceCommonAnnotations", "replicas"),
+        *("labelWithoutSelector", "labelIncludeTemplates"),
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", SAYS_IMAGES)
+def test_a_template_of_applications_matters_where_it_may_set_images(tool: str) -> None:
+    def reached(key: str) -> list[str]:
+        text = APPLICATION_SET % (OURS, f"path: apps\n        {tool}: {{{key}: []}}")
+        [item] = objects_of(parse("a.yaml", text.encode()))
+        return [one.unknown.why for one in reaches_of_set(item)]
+
+    for key in SAYS_IMAGES[tool]:
+        assert reached(key) == [f"it sets {tool}.{key} by a template, which is not followed"]
+    assert [key for key in SAYS_NONE[tool] if reached(key)] == []
+
+
+@pytest.mark.parametrize("said", ["templatePatch", "plugin"])
+def test_a_template_of_applications_is_not_followed_where_something_else_makes_them(
+    said: str,
+) -> None:
+    text = APPLICATION_SET % (OURS, "path: apps" + "\n        plugin: {}" * (said == "plugin"))
+    text += "  templatePatch: 'spec: {}'\n" * (said == "templatePatch")
+    [item] = objects_of(parse("a.yaml", text.encode()))
+    [one] = reaches_of_set(item)
+    assert one.unknown.why == f"it sets {said} by a template, which is not followed"
+
+
+# What gives a Deployment `cart` another name, and which one: by kustomize, by a transformer of it.
+NAMED = {
+    "namePrefix: p-\n": "p-cart",
+    "nameSuffix: -s\n": "cart-s",
+    "namePrefix: p-\nnameSuffix: -s\n": "p-cart-s",
+    "transformers:\n- |\n  {apiVersion: builtin, kind: PrefixTransformer, metadata: {name: x},"
+    " prefix: p-}\n": "p-cart",
+    "transformers:\n- |\n  {apiVersion: builtin, kind: SuffixTransformer, metadata: {name: x},"
+    " suffix: -s}\n": "cart-s",
+}
+NEW_IMAGE = "- {op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:3'}"
+
+
+@pytest.mark.parametrize(("text", "name"), NAMED.items(), ids=NAMED.values())
+@pytest.mark.parametrize("wanted", ["cart", "p-cart", "cart-s", "p-cart-s"])
+def test_an_overlay_chooses_an_object_by_the_name_that_its_base_gave_it_or_its_first(
+    text: str, name: str, wanted: str
+) -> None:
+    files = {
+        **BASE,
+        "base/kustomization.yaml": f"{BASE['base/kustomization.yaml']}{text}",
+        "overlay/kustomization.yaml": "resources: [../base]\npatches:\n"
+        f'- {{target: {{name: {wanted}}}, patch: "{NEW_IMAGE}"}}\n',
+    }
+    [one] = effect_of(files, Environment("production", "overlay")).landed
+    assert one.image == ("acme/cart:3" if wanted in ("cart", name) else "acme/cart:1")
+
+
+LOWERED = 'image: "{{ .Values.image.repository | lower }}:{{ .Values.image.tag }}"\n'
+# What stands beside an image that is known exactly, and whether it still is.
+BESIDE = {
+    "nothing": ("", True),
+    "an image of its own variable": (
+        '{{ $own := "acme/side:1" }}{{ $own = "acme/side:2" }}\nsideImage: acme/other:1\n',
+        True,
+    ),
+    "an image of a variable that is not followed": (
+        "{{ $own := now }}{{ $own = .Release.Name }}\nsideImage: {{ $own }}\n",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("beside", "is_known"), BESIDE.values(), ids=BESIDE)
+def test_an_image_is_known_exactly_where_no_other_may_be_made_of_its_values(
+    beside: str,
+    is_known: bool,  # noqa: FBT001
+) -> None:
+    found = deployed(chart(f"{LOWERED}{beside}"))
+    assert isinstance(found, dict) is is_known, found
+
+
+BLOCKS = """\
+{{ .Values.a }}
+{{- if lookup "v1" "Secret" "x" "y" }}
+in doubt: {{ .Values.b }}
+{{- else }}
+other: {{ .Values.c }}
+{{- end }}
+{{ .Values.d }}
+{{ define "helper" }}
+{{ .Values.e }}
+{{- range untilStep 0 3 1 }}
+item: {{ .Values.f }}
+{{- end }}
+{{ end }}
+{{- if false }}
+never: {{ .Values.g }}
+{{- end }}
+{{ .Values.h }}
+{{- with "text" }}
+{{ .k }} {{ $.Values.l }}
+{{- end }}
+{{ .Values.m }}
+"""
+
+
+def test_each_line_of_a_template_stands_in_the_blocks_that_are_open_there() -> None:
+    parts = parts_of(BLOCKS, yaml.compose("{}"))
+    assert {number: [one.branch for one in guards] for number, guards in parts.doubts.items()} == {
+        2: [0],
+        3: [0],
+        4: [0],
+        5: [1],
+        6: [1],
+    }
+    assert parts.unsure == {2, 3, 4, 5, 6, 10, 11, 12, 18, 19, 20}
+    assert parts.owners == dict.fromkeys(range(8, 14), "helper")
+    assert parts.partial == {"helper"}
+    assert parts.sure == [
+        *((1, ".Values.a "), (2, 'lookup "v1" "Secret" "x" "y"')),
+        *((7, ".Values.d "), (14, "false"), (17, ".Values.h ")),
+        *((18, '"text"'), (19, "$_.k "), (19, "$.Values.l "), (21, ".Values.m ")),
+    ]
+    lines = BLOCKS.split("\n")
+    shown = [*lines[:3], "", lines[4], "", *lines[6:11], "", "", lines[13], "", ""]
+    shown += [*lines[16:19], "", *lines[20:]]
+    assert [one.strip() for one in parts.text.split("\n")] == [one.strip() for one in shown]
+
+
+IMAGES = ("acme/cart", "acme/cart:1", "acme/cart@sha256:a", "acme/cart:1@sha256:a")
+OPTIONS = ("", "{delimiter: ':', index: 1}", "{delimiter: ':'}", "{delimiter: '@', index: 1}")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_what_is_copied_as_it_is_or_as_the_whole_tag_is_decided_where_it_comes_from(
+    image: str, options: str
+) -> None:
+    where = "select: {kind: Deployment}, fieldPaths: ['spec.template.spec.containers.0.image']"
+    text = (
+        "source: {kind: ConfigMap, fieldPath: data.cart}\n"
+        f"targets: [{{{where}{f', options: {options}' if options else ''}}}]\n"
+    )
+    replacement = read_replacements(parse("k.yaml", text.encode()).documents[0])
+    cart, versions = resource(CART.replace("acme/cart:1", image)), resource(VERSIONS)
+    _cart, [made] = replaced(cart, replacement, [cart, versions])
+    is_tag = options == OPTIONS[1] and "@" not in image
+    assert made.is_tag is is_tag
+    assert (made.origin is versions) is (is_tag or not options)
+
+
+HELM = {
+    "{image: 'acme/cart:1'}": [],
+    "{valuesObject: {image: 'acme/cart:1'}}": ["/spec/source/helm/valuesObject/image"],
+    "{values: 'image: acme/cart:1'}": ["/spec/source/helm/values#/image"],
+    "{values: 'image: acme/cart:2', valuesObject: {image: 'acme/cart:1'}}": [
+        "/spec/source/helm/valuesObject/image"
+    ],
+    "{valueFiles: [image]}, kustomize: {images: ['acme/cart:1']}": [
+        "/spec/source/kustomize/images/0"
+    ],
+}
+
+
+@pytest.mark.parametrize(("helm", "pointers"), HELM.items())
+def test_the_images_of_an_application_stand_where_it_gives_values_itself(
+    helm: str, pointers: list[str]
+) -> None:
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\n"
+        f"spec: {{source: {{repoURL: x, helm: {helm}}}}}\n"
+    )
+    found = find_fields(parse("a.yaml", text.encode()))
+    assert [one.pointer for one in found] == pointers
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+@pytest.mark.parametrize("repository", ["acme/cart", "acme/side"])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_build_may_change_another_image_of_ours_where_nobody_knows_who_decides_it(
+    repository: str,
+    *,
+    is_followed: bool,
+    is_known: bool,
+) -> None:
+    """Of what is edited elsewhere for sure nothing may change, nor what is of another's."""
+    side = workload(f"{repository}:1", "side")
+    files = tree("acme/cart:1") | ({"apps/side.yaml": side} if is_known else {})
+    listed = f"resources: [deployment.yaml{', side.yaml' if is_known else ''}]\n"
+    more = "" if is_followed else "transformers: [add.yaml]\n"
+    files["apps/kustomization.yaml"] = f"{listed}{more}"
+    was, meant = effect_of(files), parse_image("acme/cart:2")
+    [key] = {one.decider for one in was.landed if one.workload == "cart"}
+    texts = [
+        "---\n".join((workload(f"acme/cart:{n}"), workload(text, "side")))
+        for n, text in ((1, f"{repository}:1"), (2, "acme/cart:2"))
+    ]
+    built = Built(Recipe("apps"), *(text.encode() for text in texts))
+    found = [one.message for one in judge_build(built, Reached(was, {key: meant}, {}))]
+    is_refused = is_followed if is_known else repository == "acme/side"
+    assert [one.startswith("the edit changes more than was meant") for one in found] == (
+        [True] if is_refused else []
+    )
+
+
+GIVEN = """\
+text: cart
+whole: 3
+zero: 0
+nought: -0.0
+half: 1.5
+empty: ""
+word: "true"
+on: true
+off: false
+none: null
+flux: ${TAG}
+list: [a, b]
+no_items: []
+map: {key: v, nothing: null}
+no_keys: {}
+"""
+FAILS, OPEN = "Helm fails", "not followed"
+# pkg.go.dev/text/template, "Functions", and masterminds.github.io/sprig: what each makes.
+MAKES = {
+    ".Values.text": "cart",
+    "$.Values.map.key": "v",
+    ".Values.gone": None,
+    ".Values.none": None,
+    ".Values.whole": 3.0,  # as Helm reads all numbers
+    ".Values.on": True,
+    ".Values.word": "true",
+    ".Values.flux": OPEN,
+    ".Values.gone.below": FAILS,
+    ".Values.none.below": FAILS,
+    ".Values.text.below": FAILS,
+    ".Values.whole.below": OPEN,
+    ".Values.list.below": OPEN,
+    "(.Values.map).key": "v",
+    "(.Values.map).gone": None,
+    "(.Values.gone).below": None,
+    "(.Values.gone).below.more": None,
+    "(.Values.map).gone.more": FAILS,
+    "(.Values.text).below": OPEN,
+    "(.Values.text": OPEN,
+    ".Values.text)": OPEN,
+    "`a` `b`": OPEN,
+    "`a": OPEN,
+    "": OPEN,
+    "|": OPEN,
+    "`a` | `b`": OPEN,
+    "$own": 1,
+    "$other": OPEN,
+    "$b := `a`": "a",
+    "true": True,
+    "false": False,
+    "nil": None,
+    "12": 12,
+    "-3": -3,
+    "007": OPEN,
+    "1.5": OPEN,
+    "`a b`": "a b",
+    '"a b"': "a b",
+    '"a\\n"': OPEN,
+    "and 1 2": 2,
+    "and 0 2": 0,
+    "and 1 0 2": 0,
+    "or 0 2": 2,
+    "or 2 1": 2,
+    "or 0 0": 0,
+    "and .Values.off (fail `no`)": False,
+    "and .Values.on (fail `no`)": FAILS,
+    "or .Values.on (fail `no`)": True,
+    "or .Values.off (fail `no`)": FAILS,
+    "and .Values.off fail": False,
+    "or (now) (fail `no`)": OPEN,
+    "and (or 0 1) 2": 2,
+    "not .Values.on": False,
+    "not .Values.zero": True,
+    "not .Values.nought": True,
+    "not .Values.half": False,
+    "not .Values.no_items": True,
+    "not .Values.no_keys": True,
+    "not .Values.list": False,
+    "not .Values.map": False,
+    "not .Values.word": False,
+    "empty .Values.empty": True,
+    "empty .Values.none": True,
+    "empty .Values.text": False,
+    "eq .Values.text `cart`": True,
+    "eq .Values.text `a`": False,
+    "eq .Values.text `a` `cart`": True,
+    "eq 1 1": True,
+    "eq 1 2": False,
+    "eq 1 `1`": OPEN,
+    "eq .Values.on true": True,
+    "eq .Values.whole 3": OPEN,
+    "eq .Values.none `a`": False,
+    "eq `a` .Values.none": False,
+    "eq `a` .Values.none `a`": True,
+    "eq .Values.none .Values.none": OPEN,
+    "ne 1 2": True,
+    "ne 1 1": False,
+    **{
+        f"{name} {one} 2": value
+        for name, values in {
+            "gt": (False, False, True),
+            "ge": (False, True, True),
+            "lt": (True, False, False),
+            "le": (True, True, False),
+        }.items()
+        for one, value in enumerate(values, start=1)
+    },
+    "gt .Values.whole 2": OPEN,
+    "gt (int .Values.whole) 2": True,
+    "gt `b` `a`": OPEN,
+    "int .Values.whole": 3,
+    "int .Values.none": 0,
+    "int .Values.half": OPEN,
+    "int .Values.text": OPEN,
+    "default `x` .Values.empty": "x",
+    "default `x` .Values.text": "cart",
+    ".Values.none | default `x`": "x",
+    "default `x` (now)": OPEN,
+    "default (now) .Values.text": "cart",
+    "coalesce .Values.none .Values.empty `x` `y`": "x",
+    "coalesce .Values.none": None,
+    "hasKey .Values.map `key`": True,
+    "hasKey .Values.map `other`": False,
+    "hasKey .Values.map `nothing`": OPEN,
+    "hasKey .Values.text `a`": OPEN,
+    "index .Values.map `key`": "v",
+    "index .Values.map `other`": None,
+    "index .Values.map `other` `more`": FAILS,
+    "index .Values.list 0": "a",
+    "index .Values.list 1": "b",
+    "index .Values.list 2": FAILS,
+    "index .Values.list -1": FAILS,
+    "index .Values.list `a`": OPEN,
+    "index .Values.map 0": OPEN,
+    "index .Values.text `a`": OPEN,
+    "required `no` .Values.text": "cart",
+    "required `no` .Values.off": False,
+    "required `no` .Values.empty": FAILS,
+    "required `no` .Values.none": FAILS,
+    "fail `no`": FAILS,
+    "ternary 1 2 .Values.on": 1,
+    "ternary 1 2 .Values.off": 2,
+    ".Values.on | ternary 1 2": 1,
+    "ternary 1 2 .Values.text": FAILS,
+    "ternary 1 2 (now)": OPEN,
+    "print `a` .Values.text": "acart",
+    "print `a` 1": OPEN,
+    "printf `%s-%v` .Values.text `b`": "cart-b",
+    "printf `a`": "a",
+    "printf `%s`": OPEN,
+    "printf `%s` `a` `b`": OPEN,
+    "printf `%d` `a`": OPEN,
+    "printf `%s` 1": OPEN,
+    "quote .Values.text": '"cart"',
+    "squote .Values.text": "'cart'",
+    "toString .Values.text": "cart",
+    "toString .Values.whole": OPEN,
+    "trim ` a `": "a",
+    "lower `A`": "a",
+    "trunc 2 .Values.text": "ca",
+    "trunc 0 .Values.text": "",
+    "trunc 9 .Values.text": "cart",
+    "trunc -2 .Values.text": OPEN,
+    "replace `a` `o` .Values.text": "cort",
+    ".Values.text | replace `a` `o` | trimSuffix `t`": "cor",
+    "trimPrefix `ca` .Values.text": "rt",
+    "trimPrefix `x` .Values.text": "cart",
+    "tpl .Values.text .": "cart",
+    "tpl `{{ 1 }}` .": OPEN,
+    "include `name` .": "of cart",
+    "include `name` $": "of cart",
+    "include `name` .Values": OPEN,
+    "include `name`": OPEN,
+    "include `gone` .": OPEN,
+    "include `itself` .": OPEN,
+    "include `fails` .": FAILS,
+    "now": OPEN,
+    "lower (now)": OPEN,
+    "lower": OPEN,
+}
+HELPERS = {
+    "name": "of {{ .Values.text }}",
+    "itself": "a{{ include `itself` . }}",
+    "fails": "{{ .Values.gone.below }}",
+}
+
+
+@pytest.mark.parametrize(("expression", "made"), MAKES.items())
+def test_an_expression_makes_what_helm_does_or_is_not_followed(
+    expression: str, made: object
+) -> None:
+    try:
+        found = Scope(yaml.compose(GIVEN), HELPERS).value_of(expression, {"$own": 1})
+    except FailsError:
+        found = FAILS
+    except NotFollowedError:
+        found = OPEN
+    assert (type(found), found) == (type(made), made) if found is not UNKNOWN else made == OPEN
