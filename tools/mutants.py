@@ -3,8 +3,8 @@
 A mutant that no unit test kills is a rule that nobody proves, or one that changes nothing. Run by
 hand, since it takes a while: `.venv/bin/python tools/mutants.py --count 60 --seed 1`. Each mutant
 is tried in a process of its own, against the unit tests that reach the changed line (measured once,
-by coverage's contexts) and do not only draw at random: first what killed in the same module, then
-what reaches little else, until one fails or the seconds are used up. A table goes to stdout.
+by coverage's contexts): first what killed in the same module, then what is about the place of the
+change, until one fails or the seconds are used up. A table goes to stdout.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ FOLDERS = ("decide", "ledger", "manifest", "effective")
 SECONDS = 6  # of computing for the tests of a mutant; what outlasts them has lived
 ANEW = 3 * SECONDS  # where it is imported anew, which takes some seconds by itself
 ENDLESS, MOST = 2 * ANEW, 2 << 30  # of computing, and memory: some mutants know no end
+KILLERS = 5  # that killed last in the same module, which are tried first
+NEAR = 12  # lines before and behind: what a test runs there tells that it is about the place
 UNIT = Path("tests/python/unit")
 _ANEW = "GITOPS_MUTANT"  # names a file whose first line is a module's path, and the rest its text
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -133,7 +135,7 @@ class Source:
                 yield self._replace(node, str(value + 1))
             case ast.Constant(value=str(value)) if _WORD.fullmatch(value):
                 yield self._replace(node, repr(f"{value}x"))
-            case ast.Return(value=ast.expr() as value) if not _is_nothing(value):
+            case ast.Return(value=ast.expr() as value) if not _is_none_or_truth(value):
                 yield self._replace(value, "None")
 
     def _between(
@@ -162,8 +164,11 @@ class Source:
         return self._starts[line - 1] + len(before)
 
 
-def _is_nothing(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_none_or_truth(value: ast.expr) -> bool:
+    """Tell whether None in its place would be no change, or the one of `True` to `False`."""
+    return isinstance(value, ast.Constant) and (
+        value.value is None or isinstance(value.value, bool)
+    )
 
 
 def _left_out(tree: ast.AST) -> Iterator[ast.AST]:
@@ -217,10 +222,16 @@ class Reach:
             self._widths[name] += len(lines)
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run a line, those that reach little else first."""
+        """Return the tests that run a line; first those that run little but what few do here."""
         of_module = self._lines.get(mutant.path.as_posix(), {})
-        reaching = [name for name, lines in of_module.items() if mutant.line in lines]
-        return sorted(reaching, key=lambda name: (self._widths[name], name))
+        near = set(range(mutant.line - NEAR, mutant.line + NEAR))
+        beside = {n: lines & near for n, lines in of_module.items() if mutant.line in lines}
+        counts = Counter(line for lines in beside.values() for line in lines)
+        share = {
+            name: sum(1 / counts[line] for line in lines) / self._widths[name]
+            for name, lines in beside.items()
+        }
+        return sorted(share, key=lambda name: (-share[name], name))
 
     def files(self, mutant: Mutant) -> list[str]:
         """Return all files of tests that know a module, those that know little else first.
@@ -244,7 +255,18 @@ def _measure(data: Path) -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
     sources = [f"--cov={PACKAGE / name}" for name in FOLDERS]
     command = [sys.executable, "-m", "pytest", *sources, "--cov-context=test", "--cov-report="]
-    command += ["-q", "-n", "auto", "-p", "no:cacheprovider", "-p", "mutants", str(UNIT)]
+    command += [
+        "-q",
+        "-n",
+        "auto",
+        "--dist",
+        "worksteal",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "mutants",
+        str(UNIT),
+    ]
     environment = {**os.environ, "COVERAGE_FILE": str(data), "PYTHONPATH": _path()}
     subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
 
@@ -283,8 +305,8 @@ class Trial:
         functions = changed_functions(mutant)
         names = self._reach.tests(mutant)
         if functions:
-            known = [name for name in self._killers.get(mutant.path, []) if name in set(names)]
-            ordered = dict.fromkeys([*known, *names])
+            known = self._killers.get(mutant.path, [])[:KILLERS]
+            ordered = dict.fromkeys(n for n in (*known, *names) if n in set(names))
             items = [there[n] for n in ordered if n in there and n not in self._failing]
             failed = self._failing_of(items, functions) if items else ""
         else:
@@ -331,22 +353,10 @@ class Trial:
         os._exit(0)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the tests that only draw at random, where measuring and where trying."""
-    items[:] = [item for item in items if not _draws(item)]
-
-
 def pytest_runtest_teardown() -> None:
     """Let a mutant that is imported anew live where its seconds are used up."""
     if _ANEW in os.environ and process_time() > ANEW:
         pytest.exit("no test failed in time", returncode=0)
-
-
-def _draws(item: pytest.Item) -> bool:
-    """Tell whether a test draws at random, by Hypothesis or a state machine of it."""
-    function = getattr(item, "obj", None)
-    return getattr(function, "is_hypothesis_test", False) or item.name == "runTest"
 
 
 def changed_functions(mutant: Mutant) -> dict[FunctionType, CodeType]:
