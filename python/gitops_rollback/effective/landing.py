@@ -467,8 +467,8 @@ class Lander:
         place = Place(
             file,
             document,
-            text_of(lookup(root, "kind")) or "Values",
-            text_of(lookup(metadata, "name")) or resource.identity.name,
+            text_of(lookup(root, "kind")) or "",
+            text_of(lookup(metadata, "name")) or "",
             pointer,
             text_of(lookup(metadata, "namespace")) or "",
         )

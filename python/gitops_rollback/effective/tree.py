@@ -255,13 +255,12 @@ def _shown(path: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a JSON patch; `line` is where it stands, `path` its pointer in steps."""
+    """One operation of a JSON patch; `path` is its pointer in steps."""
 
     op: str
     path: tuple[str, ...]
     source: tuple[str, ...] | None
     value: yaml.Node | None
-    line: int
 
 
 def operations(patch: yaml.Node) -> tuple[Operation, ...]:
@@ -273,8 +272,7 @@ def operations(patch: yaml.Node) -> tuple[Operation, ...]:
         if op is None or path is None:
             raise TreeError("an operation of the JSON patch has no op or no path")
         steps = _steps(source) if source is not None else None
-        line = item.start_mark.line + 1
-        found.append(Operation(op, _steps(path), steps, lookup(item, "value"), line))
+        found.append(Operation(op, _steps(path), steps, lookup(item, "value")))
     return tuple(found)
 
 
