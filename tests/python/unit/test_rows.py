@@ -14,12 +14,15 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.scan import compose
 from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
+from unit.test_effect_argo import LAYERS
 from unit.test_effect_builds import tree, workload
 from unit.test_effect_replacements import CART, VERSIONS, resource
 from unit.test_effect_sources import APPLICATION_SET, OURS, deployed
-from unit.test_effect_templates import chart
-from unit.test_effective import BASE, effect_of
+from unit.test_effect_templates import CHART, READS, chart
+from unit.test_effective import BASE, WHOLE, effect_of
 
 # argo-cd.readthedocs.io, operator manual, application.yaml: what says of an image, and what not.
 SAYS_IMAGES = {
@@ -434,3 +437,79 @@ def test_an_expression_makes_what_helm_does_or_is_not_followed(
     except NotFollowedError:
         found = OPEN
     assert (type(found), found) == (type(made), made) if found is not UNKNOWN else made == OPEN
+
+
+@pytest.mark.parametrize("form", ["k{0}:\n  a:\n  - b: 1\n", "k{0}: {{a: [1, {{b: 2}}]}}\n"])
+def test_collections_beside_each_other_are_not_deep(form: str) -> None:
+    assert compose("".join(form.format(number) for number in range(200))) is not None
+
+
+IMAGE = "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+IN_DOUBT = f"{{{{- if lookup `v1` `Pod` `a` `b` }}}}\nimage: {IMAGE}\n{{{{- end }}}}\n"
+HELPER = '{{ define "image" }}%s{{ end }}\n'
+# What stands in further files of a chart, and whether the image is surely made of its values.
+FILES = {
+    "nothing": ({}, False),
+    "it without a condition": ({"b.yaml": READS}, True),
+    "it in another doubt": ({"b.yaml": IN_DOUBT}, False),
+    "it and what makes none": ({"b.yaml": READS, "c.yaml": "a: {{ .Chart.Name }}\n"}, True),
+    "a helper": ({"b.yaml": "image: {{ include `image` . }}\n", "_h.tpl": HELPER % IMAGE}, True),
+    "a helper that is not included": ({"_h.tpl": HELPER % IMAGE}, False),
+    "a helper that is there twice": (
+        {
+            "b.yaml": "image: {{ include `image` . }}\n",
+            "_h.tpl": HELPER % IMAGE,
+            "_i.tpl": HELPER % "acme/other:{{ .Chart.Version }}",
+        },
+        False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "is_sure"), FILES.values(), ids=FILES)
+def test_an_image_in_doubt_is_proven_by_one_that_is_surely_made_of_the_same_values(
+    more: dict[str, str],
+    is_sure: bool,  # noqa: FBT001
+) -> None:
+    files = {f"{CHART}templates/{name}": text for name, text in more.items()}
+    found = deployed(chart(IN_DOUBT) | files)
+    assert isinstance(found, dict) is is_sure, found
+
+
+GONE = {
+    "components": "[gone]",
+    "patches": "[{path: gone.yaml}]",
+    "patchesStrategicMerge": "[gone.yaml]",
+    "patchesJson6902": "[{path: gone.yaml, target: {kind: Deployment}}]",
+    "transformers": "[gone.yaml]",
+    "configurations": "[gone.yaml]",
+    "replacements": "[{path: gone.yaml}]",
+    "openapi": "{version: v1.19.0}",
+}
+
+
+@pytest.mark.parametrize("key", GONE)
+def test_what_a_kustomization_does_not_find_is_told_at_its_line(key: str) -> None:
+    workload_ = BASE["base/deployment.yaml"]
+    text = f"resources: [deployment.yaml]\n# one\n# two\n{key}: {GONE[key]}\n"
+    [one] = effect_of({"kustomization.yaml": text, "deployment.yaml": workload_}).landed
+    assert {(unknown.path, unknown.line) for unknown in one.unknowns} == {("kustomization.yaml", 4)}
+
+
+# What is edited of the layers of values, whose it is and where it stands.
+OWNERS = {
+    "text": ("Application", "cart"),
+    "parameters alone": ("Application", "cart"),
+    "file over the chart": ("Application", "cart"),
+    "file of another source": ("Values", "cart-values"),
+    "image of kustomize": ("Application", "cart"),
+    "ConfigMap of a release": ("ConfigMap", "cart-values"),
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_what_is_edited_bears_the_name_of_its_object_or_of_the_one_that_takes_it(name: str) -> None:
+    files, path = LAYERS[name]
+    data = {path: text.encode() for path, text in files.items()}
+    [found] = [one for one in read_manifests(data).effective({}, WHOLE).live if one.path == path]
+    assert (found.kind, found.name) == OWNERS[name]
