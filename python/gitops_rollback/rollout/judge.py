@@ -36,6 +36,7 @@ from gitops_rollback.rollout.standing import (
     Whose,
     short,
     suspect,
+    urgency,
 )
 from gitops_rollback.rollout.target import THERE, Relation
 
@@ -154,11 +155,8 @@ def _fetch(target: Target, view: View) -> Standing | None:
 
 
 def _apply(target: Target, view: View) -> Standing | None:
-    for one in view.kustomizations:
-        found = _apply_one(target, view, one)
-        if found is not None:
-            return found
-    return None
+    found = [one for by in view.kustomizations if (one := _apply_one(target, view, by))]
+    return min(found, key=urgency) if found else None
 
 
 def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:

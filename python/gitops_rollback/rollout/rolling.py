@@ -40,6 +40,7 @@ from gitops_rollback.rollout.standing import (
     failed,
     short,
     suspect,
+    urgency,
 )
 from gitops_rollback.rollout.target import BARE, THERE
 from gitops_rollback.rollout.workloads import PodsOf
@@ -57,6 +58,7 @@ _CARRIERS = frozenset({"ConfigMap", "Secret", "Values", "HelmRelease", "Kustomiz
 _STEERING = ("Canary", "Rollout")
 # Of which the deadline is; its pods are called as it is, and more (kubernetes: `NewPodName`).
 _REPLICA_SET = regex(r'^ReplicaSet "(?P<name>[^"]+)" has timed out')
+_SHORT = 12
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 _LOST = 5.0  # seconds after which it may have been deleted by hand, and Flux is to make it anew
 
@@ -70,14 +72,7 @@ def roll_out(target: Target, view: View) -> Standing:
     if not view.workloads:
         return _by_flux(target, view)
     found = [one for workload in view.workloads if (one := _workload(target, view, workload))]
-    return min(found, key=_urgency) if found else _by_pods(target, view, view.workloads)
-
-
-def _urgency(standing: Standing) -> tuple[int, float]:
-    """Return by what one of several standings is told: one that failed, then one that may fail."""
-    if standing.suspicion is None:
-        return (0 if standing.failure else 2, 0.0)
-    return (1, standing.suspicion.patience)
+    return min(found, key=urgency) if found else _by_pods(target, view, view.workloads)
 
 
 def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Standing:
@@ -129,16 +124,20 @@ def _steered(target: Target, view: View) -> list[str]:
 
 
 def _contested(target: Target, view: View) -> list[str]:
-    """Say what applies the workloads too, and may set another image again: it is at another commit.
+    """Say what applies the workloads too, and may set another image again.
 
-    Or something in its spec makes another one of Git's.
+    From another source, at a commit without the change; or with something in its spec that makes
+    another image of Git's. What a source that has the change gives next is Git's own.
     """
-    return [
-        f"{one.name} applies it too, from {one.source} at {one.applied[:12] or 'no commit'}"
-        f"{_sentence(_settings_of(target, one))}: it may set another image again"
-        for one in view.rivals
-        if view.relation(target, one.applied) not in THERE or _settings_of(target, one)
-    ]
+    found = []
+    for one in view.rivals:
+        settings = _settings_of(target, one)
+        commits = (one.applied, one.attempted) if one.source != view.source.name else ()
+        if settings or (commits and all(view.relation(target, c) not in THERE for c in commits)):
+            at = one.applied[:_SHORT] or "no commit"
+            says = f"{one.name} applies it too, from {one.source} at {at}{_sentence(settings)}"
+            found.append(f"{says}: it may set another image again")
+    return found
 
 
 def _of_others(target: Target) -> list[str]:

@@ -265,3 +265,10 @@ def suspect(state: State, waits: str, failure: Failure, *, nudge: float = FOREVE
     if not failure.patience:
         return failed(failure)
     return Standing(state, f"{waits}: {failure.message}", suspicion=failure, nudge=nudge)
+
+
+def urgency(standing: Standing) -> tuple[int, float]:
+    """Return by what one of several standings is told: one that failed, then one that may fail."""
+    if standing.suspicion is None:
+        return (0 if standing.failure else 2, 0.0)
+    return (1, standing.suspicion.patience)

@@ -169,7 +169,9 @@ def test_beside_a_workload_what_runs_the_image_in_its_own_way_is_not_looked_at(
     assert (f"{kind}/more is not looked at" in standing.message) == (state is State.APPLIED)
 
 
-BEHIND = {"lastAppliedRevision": f"main@sha1:{EARLIER}"}
+AT, TRIED = "lastAppliedRevision", "lastAttemptedRevision"
+BEHIND = dict.fromkeys((AT, TRIED), f"main@sha1:{EARLIER}")
+OF_TAG = {"sourceRef": {"kind": "GitRepository", "name": "tag"}}
 OF_OCI = {"sourceRef": {"kind": "OCIRepository", "name": "all"}}
 SETS = {"images": [{"name": "registry.k8s.io/pause", "newTag": "3"}]}
 
@@ -177,14 +179,16 @@ SETS = {"images": [{"name": "registry.k8s.io/pause", "newTag": "3"}]}
 @pytest.mark.parametrize(
     ("spec_of_it", "status", "said"),
     [
-        ({}, BEHIND, "/all applies it too, from GitRepository/shop/shop at eeeeeeeeeeee: it may"),
-        (OF_OCI, {"lastAppliedRevision": f"latest@sha256:{'a' * 64}"},
+        (OF_TAG, BEHIND, "all applies it too, from GitRepository/shop/tag at eeeeeeeeeeee: it"),
+        (OF_TAG, {}, ""),
+        ({}, BEHIND, ""),
+        (OF_OCI, dict.fromkeys((AT, TRIED), f"latest@sha256:{'a' * 64}"),
          "/all applies it too, from OCIRepository/shop/all at aaaaaaaaaaaa: it may set"),
         (SETS, {}, "/all: spec.images makes registry.k8s.io/pause:3 of registry.k8s.io/pause: it"),
         ({}, {}, ""),
-        ({"suspend": True}, BEHIND, ""),
-        ({"kubeConfig": {}}, BEHIND, ""),
-        ({}, {**BEHIND, "inventory": {"entries": []}}, ""),
+        ({**OF_TAG, "suspend": True}, BEHIND, ""),
+        ({**OF_TAG, "kubeConfig": {}}, BEHIND, ""),
+        (OF_TAG, {**BEHIND, "inventory": {"entries": []}}, ""),
     ],
 )  # fmt: skip
 def test_a_workload_that_another_kustomization_applies_too_may_get_another_image(
@@ -202,6 +206,27 @@ def test_a_workload_that_another_kustomization_applies_too_may_get_another_image
     standing = stand(edit)
     assert standing.state is (State.APPLIED if said else State.READY), standing.message
     assert said in standing.message
+
+
+def test_of_two_that_apply_it_the_one_that_fails_is_told_and_not_the_one_that_waits() -> None:
+    def edit(objects: Found) -> None:
+        objects.pop("Deployment/cart")
+        for name, reason, said in (
+            ("apps", "DependencyNotReady", "dependency 'shop/infra' is not ready"),
+            ("blue", "BuildFailed", "accumulating resources from apps/cart.yaml: no such file"),
+        ):
+            one = json.loads(json.dumps(objects["Kustomization/apps"]))
+            one["metadata"]["name"] = name
+            one["status"].update(
+                lastAppliedRevision=BEHIND[AT], conditions=[
+                    {"type": "Ready", "status": "False", "reason": reason, "message": said}
+                ]
+            )  # fmt: skip
+            objects[f"Kustomization/{name}"] = one
+
+    standing = stand(edit)
+    assert standing.failure is not None
+    assert standing.failure.code == "build"
 
 
 def test_another_object_of_the_same_name_shows_nothing() -> None:
