@@ -58,7 +58,7 @@ from gitops_rollback.manifest.kustomize import (
     read_entry,
 )
 from gitops_rollback.manifest.objects import objects_of
-from gitops_rollback.manifest.scalars import block_of, in_host
+from gitops_rollback.manifest.scalars import block_of, in_host, refuse_template_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -204,11 +204,24 @@ class Builder:
             self._refuse_twice(found, path, by, line, work)
             work.resources += found
             work.paths.append(path)
-        elif path in self.raw and not _is_unreadable(self.raw[path]):
+        elif self._is_sound(path):
             work.hidden.append(path)
         else:
             why = "it is not there, or cannot be read"
             work.unread.append(Unknown(by, line, f"resource {path}", why, LOOK))
+
+    def _is_sound(self, path: str) -> bool:
+        """Tell whether a file that was not parsed, as it names no image, can be applied.
+
+        Braces in quotes are a text for who reads the object, such as an ExternalSecret's.
+        """
+        data = self.raw.get(path, b"image")
+        if b"{{" in data:
+            try:
+                refuse_template_file(parse_once(path, data))
+            except ManifestError:
+                return False
+        return b"image" not in data
 
     def _refuse_twice(
         self, new: Iterable[Resource], path: str, by: str, line: int, work: Work
@@ -559,8 +572,3 @@ def _spec(node: yaml.Node) -> FieldSpec | None:
     if not steps:
         return None
     return FieldSpec(steps, texts.get("group", ""), texts.get("version", ""), texts.get("kind", ""))
-
-
-def _is_unreadable(data: bytes) -> bool:
-    """Tell whether a file that was not parsed may hold an image all the same."""
-    return b"image" in data or b"{{" in data

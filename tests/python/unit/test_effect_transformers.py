@@ -43,6 +43,28 @@ def overlaid(top: str, **files: str) -> tuple[list[str], list[str]]:
     return [one.image for one in landed], [why.why for one in landed for why in one.unknowns]
 
 
+BESIDE = {
+    "a text for somebody else": (
+        "kind: Secret\nvalue: '{{ .password }}'\nmore: |\n  {{ .b }}\n",
+        [],
+    ),
+    "a mapping to YAML": ("kind: Secret\nvalue: {{ .password }}\n", ["resource overlay/x.yaml"]),
+    "no YAML": ("kind: Secret\n{{- if .a }}\n", ["resource overlay/x.yaml"]),
+    "an image of Helm": ("kind: Secret\nimage: {{ .a }}\n", ["resource overlay/x.yaml"]),
+    "nothing": (None, ["resource overlay/x.yaml"]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_braces_in_the_texts_of_what_an_overlay_takes_are_no_helm_template(name: str) -> None:
+    text, unread = BESIDE[name]
+    top = "resources: [x.yaml]\nimages: [{name: acme/cart, newTag: '2'}]\n"
+    files = {"overlay/kustomization.yaml": top} | ({"overlay/x.yaml": text} if text else {})
+    effect = effect_of(files, OVERLAY)
+    assert [why.construct for one in effect.landed for why in one.unknowns] == unread
+    assert bool(effect.idle) is not bool(unread)  # the entry surely meets nothing
+
+
 @pytest.mark.parametrize(
     "top", ["namespace: shop", "labels: [{pairs: {a: b}}]", "transformers: [t.yaml]"]
 )
