@@ -356,7 +356,12 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
         source=_source(chosen),
         blocks=tuple(blocks),
         findings=(*_findings(account, judged), *told),
-        warnings=(*([_told(facts, passed)] if passed else ()), *_doubts(facts, chosen)),
+        warnings=(
+            *([_told(facts, passed)] if passed else ()),
+            *_doubts(facts, chosen),
+            *holds.told_lost(wish, facts),
+        ),
+        lost=tuple(holds.lost_holds(wish, facts)),
         passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
         is_named=_is_asked_for(wish, facts),
         hold=facts.account.hold,

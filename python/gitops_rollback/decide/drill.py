@@ -220,6 +220,7 @@ def judge_service(
         *_effect(plan),
         *_storage(plan),
         *_hold(plan.title, state, present),
+        *(Finding("hold", plan.title, WARNING, one.message, one.hint) for one in plan.lost),
         *_markers(plan.title, state, fields),
     )
 

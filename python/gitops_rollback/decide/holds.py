@@ -195,6 +195,11 @@ def lost_holds(wish: Wish, facts: Facts, of: tuple[str, str] | None = None) -> I
         )
 
 
+def told_lost(wish: Wish, facts: Facts) -> tuple[str, ...]:
+    """Return warnings of holds whose field is lost, and which may be of the service."""
+    return tuple(f"{block.message}; {block.hint}" for block in lost_holds(wish, facts))
+
+
 def refuse_other_hold(wish: Wish, facts: Facts) -> None:
     """Raise `MovedError` if a hold is in force that the person did not see."""
     seen = meant(wish, facts)

@@ -116,6 +116,7 @@ class Plan:
     blocks: tuple[Refusal, ...] = ()
     findings: tuple[str, ...] = ()
     hold: Hold | None = None
+    lost: tuple[Refusal, ...] = ()  # holds that may be of the service, as they refuse a deploy
     warnings: tuple[str, ...] = ()
     storage_changes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()

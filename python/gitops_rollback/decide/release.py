@@ -67,15 +67,9 @@ def released(wish: Wish, facts: Facts, state: State | None) -> Change:
         summary=unchanged(wish, at, running, "release"),
         markers=restoring(at),
         state=replace(state, hold=None) if state else None,
-        warnings=warnings_of(at) + holds.lost_markers(at) + told_lost(wish, facts),
+        warnings=warnings_of(at) + holds.lost_markers(at) + holds.told_lost(wish, facts),
         ends=holds.in_force(facts),
     )
-
-
-def told_lost(wish: Wish, facts: Facts) -> tuple[str, ...]:
-    """Return warnings of holds whose field is lost, and which may be of the service."""
-    lost = (block for block in holds.lost_holds(wish, facts))
-    return tuple(f"{block.message}; {block.hint}" for block in lost)
 
 
 def retire(wish: Wish, facts: Facts) -> Change:

@@ -441,6 +441,8 @@ def test_what_is_left_is_not_removed_while_nobody_can_tell_whose_it_is(tmp_path:
     hint = shop.refused(1, "config", *retire).error["hint"]
     line = hint.partition("choose: ")[2].replace("] ", "]\n")
     shop.commit({".gitops-rollback.toml": f"{config}{line}\n"})
+    assert "tie the hold to it" in shop.run("check", "--service", "cart").stdout
+    assert "tie the hold to it" in shop.run("plan", "--service", "cart").stdout
     hint = shop.refused(6, "refused", *retire).error["hint"]
     command = hint.partition("tie the hold to it: gitops-rollback ")[2].partition(";")[0]
     shop.ok(*command.replace("TEXT", "renamed").split())

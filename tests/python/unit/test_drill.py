@@ -223,6 +223,12 @@ def test_a_hold_of_more_than_a_week_is_a_warning(
     assert [one.message for one in found if one.check == "hold"] == ([said] if said else [])
 
 
+def test_a_hold_that_has_lost_its_field_and_may_be_of_the_service_is_a_warning() -> None:
+    lost = replace(plan(GOOD), lost=(Refusal("lost-hold", "it is held", "tie it"),))
+    [told] = [one for one in judge_service(lost, state("1>2"), (), NOW) if one.check == "hold"]
+    assert (told.level, told.message, told.hint) == (WARNING, "it is held", "tie it")
+
+
 @pytest.mark.parametrize(
     ("template", "hold", "is_told"),
     [(MARKED, HOLD, True), (MARKED_HELD, HOLD, False), (MARKED, None, False)],

@@ -127,6 +127,13 @@ def test_of_several_holds_the_one_that_is_meant_is_ended(
     assert changed(wish("release", holds=named), lost(LATER, other, found=found)).ends == ends
 
 
+def test_a_rollback_says_which_lost_holds_may_be_of_the_service() -> None:
+    change = changed(wish("rollback"), lost(OURS, found=state("0>1")))
+    assert change.plan is not None
+    assert any("tie the hold to it" in one for one in change.warnings)
+    assert [one.code for one in change.plan.lost] == ["lost-hold"]
+
+
 def test_of_several_lost_holds_none_is_guessed() -> None:
     message = r"2 holds have lost their field.*held1 of.*held2"
     with pytest.raises(ConfigError, match=message) as caught:
