@@ -228,6 +228,10 @@ class CommitStatus:
         found = _FLUX.match(self.context)
         return found["name"] if found else ""
 
+    def is_called(self, name: str) -> bool:
+        """Tell whether it is by that name, alone or with the id behind it, or of that context."""
+        return name in (self.name, self.context) or self.context.endswith(f"/{name}")
+
 
 class CommitStatuses:
     """The commit statuses of one repository; raises `ForgeError` where they cannot be read."""

@@ -239,9 +239,9 @@ def _step_of(by: Reconciler) -> str:
     return by.reconciling.message.partition(" for revision ")[0] or by.ready.reason or "begun"
 
 
-def names_of(statuses: Iterable[CommitStatus]) -> set[str]:
-    """Return the names of the Kustomizations and HelmReleases that Flux has posted for."""
-    return {status.name for status in statuses if status.name}
+def contexts_of(statuses: Iterable[CommitStatus]) -> set[str]:
+    """Return the contexts of what Flux has posted: by these one cluster's differ from another's."""
+    return {status.context for status in statuses if status.name}
 
 
 def judge_statuses(
@@ -249,18 +249,20 @@ def judge_statuses(
 ) -> Standing:
     """Judge a change by the statuses of its commit, or of a later one that still holds it.
 
-    `expected` are the names that have to report: those a person named, else those that have
-    reported for the commits before.
+    `expected` is what has to report: the names that a person gave, else the contexts that have
+    reported for the commits before, of each cluster its own.
     """
-    own = [status for status in statuses if status.name]
-    if expected:
-        own = [status for status in own if status.name in expected]
+    own = [
+        status
+        for status in statuses
+        if status.name and (not expected or any(map(status.is_called, expected)))
+    ]
     for status in own:
         if status.state in _FAILURE:
             failure = _reported(status, len(expected))
             return Standing(State.APPLYING, failure.message, suspicion=failure)
-    done = {status.name for status in own if status.state in _SUCCESS}
-    missing = sorted(set(expected) - done)
+    done = [status for status in own if status.state in _SUCCESS]
+    missing = sorted(one for one in expected if not any(each.is_called(one) for each in done))
     if missing or not done:
         who = ", ".join(missing) or "a Kustomization"
         return Standing(State.FETCHING, f"Flux to report {who} for {target.commit[:12]}")
@@ -306,21 +308,19 @@ class StatusReader:
         self._statuses = statuses
 
     def seen_before(self, target: Target) -> set[str]:
-        """Return the names that Flux has posted for the commits before."""
-        names: set[str] = set()
-        for commit in self._statuses.before(target.commit):
-            names |= names_of(self._statuses.of(commit))
-        return names
+        """Return the contexts in which Flux has posted for the commits before."""
+        commits = self._statuses.before(target.commit)
+        return set[str]().union(*(contexts_of(self._statuses.of(one)) for one in commits))
 
     def judge(self, target: Target, expected: Collection[str]) -> Standing:
         """Judge by the commit's statuses; where it has none, by those of the branch's tip."""
         found = self._statuses.of(target.commit)
-        if not names_of(found):
+        if not contexts_of(found):
             tip, relation = self.relations.at_tip(target)
             if relation is Relation.REPLACED:
                 text = f"{target.branch}@{tip[:12]} has replaced {target.image.label}"
                 return Standing(State.REPLACED, text)
             if relation is Relation.HOLDS:
                 found = self._statuses.of(tip)
-        self.has_seen_any = self.has_seen_any or bool(names_of(found))
+        self.has_seen_any = self.has_seen_any or bool(contexts_of(found))
         return judge_statuses(target, found, expected)

@@ -77,7 +77,9 @@ def test_all_that_have_reported_before_have_to_report_again(watched: Watched) ->
     watched.post(tip, INFRA, "reconciliation succeeded")
     run = watched.wait()
     assert run.code == 1
-    assert "not done after 6 s: waiting for Flux to report apps" in run.error["message"]
+    assert (
+        "not done after 6 s: waiting for Flux to report kustomization/apps/" in run.error["message"]
+    )
     named = watched.wait("--kustomization", "infra")
     assert named.code == 0, named.stderr
 
@@ -264,7 +266,9 @@ def test_a_deploy_that_waits_is_told_by_commit_statuses(watched: Watched) -> Non
     )
     # Flux reports for every commit, and has not reported for this one: no image is to blame.
     assert (run.code, run.error["category"]) == (1, "cluster"), run.stderr
-    assert "not done after 4 s: waiting for Flux to report apps" in run.error["message"]
+    assert (
+        "not done after 4 s: waiting for Flux to report kustomization/apps/" in run.error["message"]
+    )
     assert run.result["changed"]
     assert "rolledBack" not in run.result
 

@@ -6,7 +6,7 @@ import pytest
 
 from gitops_rollback.forges.rules import CommitStatus
 from gitops_rollback.image import parse_image
-from gitops_rollback.rollout.judge import judge_statuses, names_of
+from gitops_rollback.rollout.judge import contexts_of, judge_statuses
 from gitops_rollback.rollout.standing import FOREVER, State
 from gitops_rollback.rollout.target import Target
 
@@ -36,7 +36,7 @@ def test_a_status_of_flux_is_known_by_its_context(context: str, name: str) -> No
 def test_what_others_post_says_nothing_of_the_change() -> None:
     found = [status("ci/jenkins/branch"), status("security/scan", "failure")]
     assert judge_statuses(TARGET, found, ()).state is State.FETCHING
-    assert names_of(found) == set()
+    assert contexts_of(found) == set()
 
 
 def test_a_success_of_all_that_are_expected_is_the_end_and_claims_no_more_than_it_knows() -> None:
@@ -56,6 +56,21 @@ def test_one_that_is_expected_and_has_not_reported_is_waited_for_by_name() -> No
 def test_only_the_one_that_a_person_named_counts() -> None:
     found = [status(), status("kustomization/infra/0c9c2e41", "failure", "build failed")]
     assert judge_statuses(TARGET, found, {"apps"}).state is State.APPLIED
+
+
+def test_what_one_cluster_reports_says_nothing_of_another_that_has_a_name_in_common() -> None:
+    """Both apply one repository, and call what they apply `apps`: staging's word is not ours."""
+    staging, production = APPS, "kustomization/apps/77aa3b12"
+    standing = judge_statuses(TARGET, [status(staging)], {staging, production})
+    assert standing.state is State.FETCHING
+    assert f"Flux to report {production} for" in standing.message
+    found = [status(staging), status(production)]
+    assert judge_statuses(TARGET, found, {staging, production}).state is State.APPLIED
+    mine = "apps/77aa3b12"
+    assert judge_statuses(TARGET, [status(staging)], {mine}).state is State.FETCHING
+    assert judge_statuses(TARGET, [status(production)], {mine}).state is State.APPLIED
+    failing = [status(staging, "failure"), status(production)]
+    assert judge_statuses(TARGET, failing, {mine}).state is State.APPLIED
 
 
 @pytest.mark.parametrize("state", ["failure", "failed"])
