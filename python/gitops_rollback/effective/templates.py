@@ -18,10 +18,10 @@ from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import Raw, is_ignore_file
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
-from gitops_rollback.effective.template_texts import ANY_NAME, GLOBAL, Texts, Use, plain
-from gitops_rollback.effective.tree import find, mapping, with_path
+from gitops_rollback.effective.template_texts import GLOBAL, Texts, covered
+from gitops_rollback.effective.tree import TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
-from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
 from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, OTHER_REGISTRY, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG, split_version
@@ -30,13 +30,13 @@ from gitops_rollback.manifest.patterns import go_glob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from gitops_rollback.effective.template_texts import Keys
+    from gitops_rollback.effective.expressions import Keys
+    from gitops_rollback.effective.template_texts import Image
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField, Part
 
 # What is no template in the folder of templates, or nothing that is applied (helm.sh, "Charts").
 _NOTES = "NOTES.txt"
-_OWN_WORDS = regex(r"\btpl\b")
 _IGNORED = ".helmignore"
 _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
@@ -61,65 +61,51 @@ def is_of_chart(path: str) -> bool:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A chart that gets a value below some keys, among all `values` that it gets.
-
-    `written` is where these stand; of a chart that nothing here gives any, what files say of them.
-    """
+    """A chart that gets a value below some keys; `values` are all that it gets, if known."""
 
     chart: Texts
     keys: Keys
     folder: str
-    written: tuple[yaml.Node | None, ...]
+    values: yaml.Node | None
 
     def otherwise(self, image: ImageField) -> tuple[str, str] | None:
-        """Return why a template makes something else of the value, and what to do about it."""
-        for place, key in self.chart.mutations:
-            if key in ("", "Values", *self.keys):
+        """Return why a template makes something else of an image, and what to do about it."""
+        ways = []
+        found = self._images(image)
+        read = {self.keys}.union(*(one.of for one in found))
+        for place, keys, key in self.chart.made.mutated:
+            if any(_meets(one, keys, key) for one in read):
                 return f"{place} may change it before it is read", _UNCHANGED
-        exact = self.chart.exact(self.keys)
-        for place, text in exact:
-            if not _is(image, text):
-                why, hint = _otherwise(image, text)
-                return f"{place} {why}", hint
-        if exact:
-            is_several = len(self.names()) > 1 and image.problem == NO_NAME
-            return (f"{exact[-1][0]} {_SEVERAL}", _OWN_TAGS) if is_several else None
-        above = [self.keys[:n] for n in range(len(self.keys) + 1)]
-        names: dict[str, str] = {}
-        for keys in (*above, (f".{self.keys[-1]}",)):
-            for use in self.chart.changed.get(keys, ()):
-                why, hint = self._why(use, image)
-                if why:
-                    return f"{use.place} {why}", hint
-                name = use.name or self._said(use.named)
-                names[name.rpartition("/")[2]] = use.place
-        names.pop("", None)
-        several = names.get(ANY_NAME, "") or (list(names.values())[-1] if len(names) > 1 else "")
-        return (f"{several} {_SEVERAL}", _OWN_TAGS) if several else None
+        for one in found:
+            if one.text is None and one.is_read:
+                return f"{one.place} makes a text of it that is not followed", _AS_IT_IS
+            if one.text is not None and not _is(image, one.text):
+                why, hint = _otherwise(image, one.text)
+                return f"{one.place} {why}", hint
+            ways.append(one.guards)
+        if ways and not covered(ways):
+            place, title = found[-1].place, next(way for way in ways if way)[-1][0].title
+            return f"{place} stands under a condition that is not followed ({title})", _AS_IT_IS
+        full = {named.full_repository for name in self.names(image) if (named := find_image(name))}
+        if image.problem == NO_NAME and len(full) > 1:
+            return f"{found[-1].place} makes images of several names of it", _OWN_TAGS
+        return None
 
-    def names(self) -> set[str]:
+    def _images(self, image: ImageField) -> list[Image]:
+        """Return the images that are made of a value: of a name alone, those that have it."""
+        own = {self.keys[:number] for number in range(len(self.keys) + 1)}
+        found = [one for one in self.chart.images if not own.isdisjoint(one.of)]
+        return [
+            one
+            for one in found
+            if self.keys[-1] != REGISTRY
+            or one.text is None
+            or split_version(one.text)[0].endswith(image.name_text)
+        ]
+
+    def names(self, image: ImageField) -> set[str]:
         """Return the names of the images that are made of the value, as far as they are known."""
-        exact = self.chart.exact(self.keys)
-        uses = self.chart.changed.get(self.keys, ())
-        return {split_version(text)[0] for _place, text in exact} or {
-            use.name or self._said(use.named) for use in uses if use.name or use.named
-        }
-
-    def _said(self, keys: Keys) -> str:
-        """Return what a value is set to; empty for none."""
-        return next((said for one in self.written if (said := text_of(find(one, *keys)))), "")
-
-    def _why(self, use: Use, image: ImageField) -> tuple[str, str]:
-        """Return why a use makes something else of the value, empty where it does not."""
-        if use.other:
-            is_set = self._said(use.other)
-            why = f"takes .Values.{'.'.join(use.other)} too, which is set"
-            return (why if is_set else "", _AS_IT_IS)
-        if use.name or use.named:
-            name, own = use.name or self._said(use.named), image.name_text
-            is_own = name in ("", ANY_NAME) or own.endswith(f"/{name}") or name.endswith(own)
-            return ("", "") if is_own else _another(name)
-        return use.why, _AS_IT_IS
+        return {split_version(one.text)[0] for one in self._images(image) if one.text}
 
 
 @dataclass(frozen=True)
@@ -128,8 +114,10 @@ class Templates:
 
     raw: Raw = field(default_factory=Raw, repr=False)
     parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
-    _charts: dict[tuple[str, int], Texts] = field(default_factory=dict, repr=False, compare=False)
-    _files: dict[str, tuple[yaml.Node | None, ...]] = field(
+    _charts: dict[tuple[str, str, int], tuple[yaml.Node | None, Texts]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _worlds: dict[tuple[str, ...], list[yaml.Node | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
     _given: dict[tuple[str, str, int], yaml.Node | None] = field(
@@ -147,20 +135,11 @@ class Templates:
         ignored = self._ignored(folder)
         if ignored is not None:
             return ignored
-        for reader in self._readers(folder, _keys(image, image.parts[0]), values):
+        for reader in self._readers(folder, image, image.parts[0], values):
             stopped = self._switched(reader) or self._failing(reader, image)
             if stopped is not None:
                 return stopped
-        for part in (one for one in image.parts if one.text):
-            for reader in self._readers(folder, _keys(image, part), values):
-                found = reader.otherwise(image)
-                if found is not None:
-                    why, hint = found
-                    name = f".Values.{'.'.join(_keys(image, part))}"
-                    return Unknown(image.path, part.scalar.line, name, why, f"{hint}, {ACCEPT}")
-        unread = {
-            p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p), values)
-        }
+        unread = {p.role: p for p in image.parts if self._is_unread(folder, image, p, values)}
         for role, part in unread.items():
             is_default = role == REGISTRY and part.text.strip("/") in ("", *HUB_NAMES)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
@@ -168,6 +147,13 @@ class Templates:
             has_other = image.part(other) is not None and other not in unread
             if part.text and not is_default and not has_other:
                 return self._unread(folder, image, part, values)
+        for part in (one for one in image.parts if one.text):
+            for reader in self._readers(folder, image, part, values):
+                found = reader.otherwise(image)
+                if found is not None:
+                    why, hint = found
+                    name = f".Values.{'.'.join(_keys(image, part))}"
+                    return Unknown(image.path, part.scalar.line, name, why, f"{hint}, {ACCEPT}")
         return self._written_out(folder, image, values)
 
     def name(self, folder: str, image: ImageField, values: yaml.Node | None = None) -> str:
@@ -176,14 +162,14 @@ class Templates:
             return ""
         part = image.parts[-1]
         found: set[str] = set()
-        for reader in self._readers(folder, _keys(image, part), values):
-            found |= reader.names()
+        for reader in self._readers(folder, image, part, values):
+            found |= reader.names(image)
         is_one = len(found) == 1 and find_image(min(found)) is not None
         return min(found) if is_one else ""
 
     def _failing(self, reader: _Reader, image: ImageField) -> Unknown | None:
         """Return that Helm surely fails on a chart, whatever the image is."""
-        found = reader.chart.failing
+        found = reader.chart.made.failing
         imports = (
             lookup(one, "import-values") for _p, one in declared_of(reader.folder, self.parsed)
         )
@@ -198,13 +184,13 @@ class Templates:
     ) -> Unknown | None:
         """Return that a template has an image of this name beside, which no value changes."""
         part = image.parts[-1]
-        for reader in self._readers(folder, _keys(image, part), values):
-            for place, text in reader.chart.fixed.items():
-                fixed = find_image(text)
+        for reader in self._readers(folder, image, part, values):
+            for one in reader.chart.images:
+                fixed = find_image(one.name) if not one.of else None
                 if fixed and image.named and fixed.full_repository == image.named.full_repository:
                     hint = f"read it from the values there, too, {ACCEPT}"
-                    why = f"{place} writes {text} out, which no value changes"
-                    return Unknown(image.path, part.scalar.line, text, why, hint)
+                    why = f"{one.place} writes {one.text or one.name} out, which no value changes"
+                    return Unknown(image.path, part.scalar.line, one.name, why, hint)
         return None
 
     def warnings(
@@ -212,12 +198,14 @@ class Templates:
     ) -> Iterator[str]:
         """Yield what is to be said of an image: that its digest is not read, what moves with it."""
         part = image.part(DIGEST)
-        if part is not None and part.text and self._is_unread(folder, _keys(image, part), values):
+        if part is not None and part.text and self._is_unread(folder, image, part, values):
             name = f".Values.{'.'.join(_keys(image, part))}"
             yield f"no template of {folder or '.'} reads {name}: its tag runs"
-        for reader in self._readers(folder, _above(image.container), values):
+        for reader in self._below(
+            folder, _above(image.container), self._world(folder, image, values)[0], values
+        ):
             tags = _tags(reader.keys)
-            places = [one for one, read in reader.chart.beside.items() if not read.isdisjoint(tags)]
+            places = [one for one, read in reader.chart.beside if not read.isdisjoint(tags)]
             if places:
                 yield f"the chart writes its tag to what is no image, too: {', '.join(places[:3])}"
 
@@ -226,39 +214,70 @@ class Templates:
 
         `container` are the keys of the image in the values: `image`, `web.image`. Empty for none.
         """
-        for reader in self._readers(folder, _above(container), values):
-            for why, read in reader.chart.narrow.items():
+        world = (
+            values
+            if values is not None
+            else root_of(self.parsed(posixpath.join(folder, _FILES[1])))
+        )
+        for reader in self._below(folder, _above(container), world, values):
+            for why, read in reader.chart.narrow:
                 if not read.isdisjoint(_tags(reader.keys)):
                     return why
         return ""
 
     def _readers(
-        self, folder: str, keys: Keys, values: yaml.Node | None = None
+        self, folder: str, image: ImageField, part: Part, values: yaml.Node | None
     ) -> Iterator[_Reader]:
         """Yield a chart with the keys of a value, and those below it that get the value too."""
-        chart = self._chart(folder, values)
-        written = (values,) if values is not None else self._written(folder)
-        yield _Reader(chart, keys, folder, written)
+        for world in self._world(folder, image, values):
+            yield from self._below(folder, _keys(image, part), world, values)
+
+    def _below(
+        self,
+        folder: str,
+        keys: Keys,
+        world: yaml.Node | None,
+        values: yaml.Node | None,
+        key: str = "",
+    ) -> Iterator[_Reader]:
+        chart = self._chart(folder, world, key, is_open=values is None)
+        yield _Reader(chart, keys, folder, values)
         below = chart.below.get(keys[0], "") if keys else ""
         if below:
-            place = (below, keys[0], id(values))  # as of a chart: it is asked for each of its parts
+            place = (below, keys[0], id(world))  # as of a chart: it is asked for each of its parts
             if place not in self._given:
-                own = find(values, keys[0]) if values is not None else None
-                self._given[place] = self._with_own(below, own, values)
-            yield from self._readers(below, keys[1:], self._given[place])
+                self._given[place] = self._with_own(below, find(world, keys[0]), world)
+            given = self._given[place]
+            yield from self._below(below, keys[1:], given, values and given, keys[0])
 
-    def _written(self, folder: str) -> tuple[yaml.Node | None, ...]:
-        """Return the values that the files of a chart, and of those that take it, give to it."""
-        if folder not in self._files:
-            found = [root_of(self.parsed(posixpath.join(folder, _FILES[1])))]
-            for parent, key in self._parents.get(folder, ()):
+    def _world(
+        self, folder: str, image: ImageField, values: yaml.Node | None
+    ) -> list[yaml.Node | None]:
+        """Return the values that a chart gets with an image; without any, as far as files say.
+
+        These are its own, and those of each chart that takes it.
+        """
+        if values is not None:
+            return [values]
+        key = (folder, image.path)
+        if key not in self._worlds:
+            path = posixpath.join(folder, _FILES[1])
+            own = root_of(self.parsed(path))
+            if posixpath.dirname(image.path) == folder and image.path != path:
+                own = _over(own, root_of(self.parsed(image.path)))
+            found = [own]
+            for parent, name in self._parents.get(folder, ()):
                 root = root_of(self.parsed(posixpath.join(parent, _FILES[1])))
                 everywhere = find(root, GLOBAL)
-                found.append(find(root, key))
+                given = _over(own, find(root, name))
                 if everywhere is not None:
-                    found.append(with_path(None, (GLOBAL,), everywhere))
-            self._files[folder] = tuple(found)
-        return self._files[folder]
+                    given = _over(given, with_path(None, (GLOBAL,), everywhere))
+                found.append(given)
+            self._worlds[key] = found
+        place = (*key, image.container)
+        if place not in self._worlds:
+            self._worlds[place] = [_with_image(one, image) for one in self._worlds[key]]
+        return self._worlds[place]
 
     @cached_property
     def _parents(self) -> dict[str, list[tuple[str, str]]]:
@@ -270,7 +289,7 @@ class Templates:
 
         helm.sh/docs/topics/charts, "Tags and Condition fields", "Importing Child Values".
         """
-        values = reader.chart.values
+        values = reader.values
         for path, one in declared_of(reader.folder, self.parsed):
             name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
             is_known = values is not None and reader.chart.below.get(name)
@@ -293,18 +312,23 @@ class Templates:
         self, folder: str, given: yaml.Node | None, above: yaml.Node | None
     ) -> yaml.Node | None:
         """Return the values of a chart below another one: its own, and those given over them."""
-        if above is None:
-            return None
         own = root_of(self.parsed(posixpath.join(folder, _FILES[1])))
+        if above is None:
+            return own
         values = merged(own, given) if given is not None else own or mapping((), above)
         everywhere = find(above, GLOBAL) or mapping((), above)  # it always has some
         return merged(values, with_path(None, (GLOBAL,), everywhere))
 
-    def _is_unread(self, folder: str, keys: Keys, values: yaml.Node | None) -> bool:
+    def _is_unread(
+        self, folder: str, image: ImageField, part: Part, values: yaml.Node | None
+    ) -> bool:
         """Tell whether surely no template reads a value."""
-        return all(
-            one.chart.is_judged(one.keys) and not one.chart.reads(one.keys)
-            for one in self._readers(folder, keys, values)
+        return any(
+            all(
+                one.chart.is_judged(one.keys) and not one.chart.reads(one.keys)
+                for one in self._below(folder, _keys(image, part), world, values)
+            )
+            for world in self._world(folder, image, values)
         )
 
     def _ignored(self, folder: str) -> Unknown | None:
@@ -321,21 +345,32 @@ class Templates:
                 return Unknown(path, number, line.strip(), why, f"take it out, {ACCEPT}")
         return None
 
-    def _chart(self, folder: str, values: yaml.Node | None) -> Texts:
-        key = (folder, id(values))  # which its chart keeps
-        if key not in self._charts:
-            self._charts[key] = self._read(folder, values)
-        return self._charts[key]
+    def _chart(self, folder: str, values: yaml.Node | None, key: str, *, is_open: bool) -> Texts:
+        place = (folder, key, id(values))  # which is kept
+        if place not in self._charts:
+            self._charts[place] = (values, self._read(folder, values, key, is_open=is_open))
+        return self._charts[place][1]
 
-    def _read(self, folder: str, values: yaml.Node | None) -> Texts:
-        written = {
+    def _read(self, folder: str, values: yaml.Node | None, key: str, *, is_open: bool) -> Texts:
+        own = self._texts(folder)
+        texts = {
+            path: text
+            for one in self._libraries(folder, {})
+            for path, text in self._texts(one).items()
+        }
+        root = root_of(self.parsed(posixpath.join(folder, _FILES[0])))
+        version = "" if root is None else text_of(lookup(root, "appVersion")) or ""
+        known = {"Name": key or text_of(lookup(root, "name")) or "", "AppVersion": version}
+        known = {} if root is None else known
+        below = dict(self.taken_by(folder))
+        return Texts({**texts, **own}, [*own], values, below, known, is_open=is_open)
+
+    def _texts(self, folder: str) -> dict[str, str]:
+        return {
             path: self.raw[path].decode(errors="replace")
-            for one in (folder, *self._libraries(folder, {}))
-            for path in self.raw.of_charts.get(posixpath.join(one, "templates"), ())
+            for path in self.raw.of_charts.get(posixpath.join(folder, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
-        texts = {path: plain(text) for path, text in written.items()}
-        return Texts(texts, values, dict(self.taken_by(folder)))
 
     def taken_by(self, folder: str) -> list[tuple[str, str]]:
         """Return the charts that one takes, with the keys of their values there."""
@@ -358,17 +393,41 @@ class Templates:
     def _unread(
         self, folder: str, image: ImageField, part: Part, values: yaml.Node | None
     ) -> Unknown:
-        chart, keys = self._chart(folder, values), _keys(image, part)
+        chart = next(self._readers(folder, image, part, values)).chart
+        keys = _keys(image, part)
         name = f".Values.{'.'.join(keys)}"
         place, where = (image.path, part.scalar.line), folder or "."
         hint = f"set what the templates read, {ACCEPT}"
-        if any(keys[: len(one)] == one for one in chart.read):
+        if chart.passes(keys):
             why = f"whether a template of {where} reads {name} is not known: it is passed on whole"
-        elif any(_OWN_WORDS.search(text) for text in chart.made):
+        elif chart.has_tpl:
             why = f"no template of {where} reads {name}, unless a text that `tpl` runs does"
         else:
             why = f"no template of {where} reads {name}: it changes nothing"
         return Unknown(*place, name, why, hint)
+
+
+def _meets(value: Keys, changed: Keys | None, key: str) -> bool:
+    """Tell whether what is changed is a value, in it, or has it in itself."""
+    if changed is None:
+        return key in ("", "Values", *value)
+    return changed[: len(value)] == value[: len(changed)]
+
+
+def _over(under: yaml.Node | None, over: yaml.Node | None) -> yaml.Node | None:
+    return under if over is None else merged(under, over)
+
+
+def _with_image(values: yaml.Node | None, image: ImageField) -> yaml.Node | None:
+    """Return values that have the parts of an image."""
+    for part in image.parts:
+        keys = _keys(image, part)
+        try:
+            if text_of(find(values, *keys)) != part.text:
+                values = with_path(values, keys, part.scalar.node)
+        except TreeError:
+            continue
+    return values
 
 
 def _otherwise(image: ImageField, text: str) -> tuple[str, str]:
@@ -385,6 +444,8 @@ def _is(image: ImageField, text: str) -> bool:
     """Tell whether a text is an image of values; of one without a name, of its version."""
     made = find_image(text)
     names = [one for one in (image.name_text, image.other_name) if one] or [split_version(text)[0]]
+    hubs = (name.partition("/") for name in names)
+    names += [name for registry, _slash, name in hubs if registry in HUB_NAMES]
     known = (find_image(name + image.version) for name in names)
     return made is not None and any(one is not None and may_be(made, one) for one in known)
 

@@ -47,6 +47,7 @@ RIGHT = (
     "names two digests",
     "counts",
     "it changes nothing",
+    "-alpine",  # which the template writes behind every tag
 )
 
 

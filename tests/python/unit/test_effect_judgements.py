@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from gitops_rollback.effective.appliers import Applier, as_built, pinned_revision
-from gitops_rollback.effective.conditions import parts_of
 from gitops_rollback.effective.effect import Beside, judge
 from gitops_rollback.effective.objects import Unknown, Work
 from gitops_rollback.effective.proof import Recipe
@@ -24,6 +23,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.objects import POD_SPECS, objects_of
+from unit.test_effect_expressions import rendered
 from unit.test_effect_releases import RENDERED, layers
 from unit.test_effect_replacements import resource
 from unit.test_effect_sources import APPS, OURS, application, deployed
@@ -53,16 +53,12 @@ COMPARISONS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": op
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_comparison_is_judged_as_go_does(name: str, number: int) -> None:
     template = f"{{{{ if {name} (int .Values.n) 2 }}}}made{{{{ end }}}}"
-    parts = parts_of(template, yaml.compose(f"n: {number}"))
-    assert ("made" in parts.text) == COMPARISONS[name](number, 2)
-    assert parts.doubts == {}
+    assert rendered(template, f"n: {number}") == ("made" if COMPARISONS[name](number, 2) else "")
 
 
 @pytest.mark.parametrize("value", ["1.5", "a", "[1]", "{a: 1}"])
 def test_what_is_no_whole_number_is_not_judged_to_be_one(value: str) -> None:
-    parts = parts_of("{{ if lt (int .Values.n) 2 }}made{{ end }}", yaml.compose(f"n: {value}"))
-    assert "made" in parts.text
-    assert parts.doubts != {}
+    assert rendered("{{ if lt (int .Values.n) 2 }}made{{ end }}", f"n: {value}") is None
 
 
 BESIDES = {
@@ -249,10 +245,10 @@ TRUTHS = [*product(("true", "false"), repeat=2)]
 def test_and_and_or_are_what_go_makes_of_them_also_of_what_is_piped(
     form: str, name: str, one: str, other: str
 ) -> None:
-    values = yaml.compose(f"{{a: {one}, b: {other}}}")
-    parts = parts_of(f"{{{{ if {form % name} }}}}made{{{{ end }}}}", values)
     both = [one == "true", other == "true"]
-    assert ("made" in parts.text) == (all(both) if name == "and" else any(both))
+    holds = all(both) if name == "and" else any(both)
+    made = rendered(f"{{{{ if {form % name} }}}}made{{{{ end }}}}", f"{{a: {one}, b: {other}}}")
+    assert made == ("made" if holds else "")
 
 
 @pytest.mark.parametrize("key", ["group", "version", "kind", "name", "namespace"])
