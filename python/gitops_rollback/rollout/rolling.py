@@ -166,6 +166,7 @@ def _missing(target: Target, view: View) -> Standing:
     what = ", ".join(view.missing)
     by = ", ".join(str(one.name) for one in (*view.kustomizations, *view.releases))
     settings = _sentence(_settings(target, view))
+    kinds = ",".join(dict.fromkeys(f"{one.partition('/')[0].lower()}s" for one in view.missing))
     failure = Failure(
         code="missing",
         message=short(
@@ -173,7 +174,7 @@ def _missing(target: Target, view: View) -> Standing:
             f"{', '.join(target.paths)}, is not there, or not among what it has applied{settings}"
         ),
         hint="see what the Kustomization takes: its spec.path and the kustomization.yaml there, "
-        "and whether the object is there: kubectl get -A deployments,statefulsets,daemonsets",
+        f"and whether the object is there: kubectl get --all-namespaces {kinds}",
         whose=Whose.CLUSTER,
         object=by,
         patience=_MISSING,

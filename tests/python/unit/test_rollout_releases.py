@@ -201,6 +201,7 @@ def test_a_release_that_is_not_among_what_is_applied_is_never_done() -> None:
     assert standing.suspicion is not None
     assert standing.suspicion.code == "missing"
     assert "HelmRelease/cart-lost, which Git holds" in standing.suspicion.message
+    assert standing.suspicion.hint.endswith("kubectl get --all-namespaces helmreleases")
 
 
 def test_a_chart_of_the_same_path_in_another_repository_is_not_ours() -> None:
