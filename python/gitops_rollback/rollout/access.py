@@ -352,8 +352,15 @@ def _check_plugin(user: Mapping[str, Any], name: str) -> None:
     """Raise `OSError` if the program that is to give the credentials is not here.
 
     The client itself goes on without credentials then, and is refused by the API server. Raise
-    `ValueError` of what Kubernetes 1.26 has taken out (gcp, azure), and wants a program for.
+    `ValueError` of what Kubernetes 1.26 has taken out (gcp, azure), and wants a program for, and of
+    an account that acts as another: the client would act as itself.
     """
+    acts = [key for key in user if key == "as" or key.startswith("as-")]
+    if acts:
+        raise ValueError(
+            f"its user {name} acts as another ({', '.join(acts)}), which the Kubernetes client "
+            "does not do: name a context whose account has the rights itself"
+        )
     provider = (user.get("auth-provider") or {}).get("name")
     if provider in _NO_PROVIDERS:
         raise ValueError(

@@ -127,6 +127,7 @@ def signed_in_by(user: dict[str, Any], path: Path, url: str = "https://127.0.0.1
         ({"auth-provider": {"name": "gcp"}}, "gke-gcloud-auth-plugin"),
         ({"auth-provider": {"name": "azure"}}, "kubelogin"),
         ({"exec": {"command": "no-such-plugin"}}, "wants the program no-such-plugin"),
+        ({"token": "x", "as": "admin", "as-groups": ["a"]}, r"acts as another \(as, as-groups\)"),
         ({"tokenFile": "/no/token"}, "No such file or directory: '/no/token'"),
     ],
 )
