@@ -631,8 +631,12 @@ def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError
     mark = error.problem_mark or error.context_mark
     place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else path
     reason = " ".join(str(error.problem or error.context or "not YAML").split())
+    is_template = "{{" in text
+    if isinstance(error, yaml.composer.ComposerError):  # of an anchor: the syntax is sound
+        is_template = False
+        reason = str(error.context or reason).partition(";")[0]
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "{{" in text:
+    if is_template:
         return ManifestError(f"{place} is a Helm template ({reason})", HELM_HINT)
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in reason:
         reason += "; YAML is indented with spaces, never with tabs"

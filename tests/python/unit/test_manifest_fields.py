@@ -306,6 +306,11 @@ def test_a_key_that_stands_twice_is_an_error_with_line_and_column(
         (b"kind: Pod\n name: x\n", "a.yaml:2:"),
         (b"a: b: c\n", "a.yaml:1:5 is not readable"),
         (b"{{- if .Values.on }}\nkind: Pod\n{{- end }}\n", "is a Helm template"),
+        (
+            b"a: &x '{{ .b }}'\nc: &x d\n",
+            "a.yaml:2:4 is not readable as YAML: found duplicate anchor",
+        ),
+        (b"a: '{{ .b }}'\nc: *x\n", "a.yaml:2:4 is not readable as YAML: found undefined alias"),
         (b"kind: Pod\nimage: {{ .Values.image }}:1\n", "a.yaml:2:"),
         (b"kind: Pod\nname: \xff\n", "a.yaml is not UTF-8 text: byte 16"),
         ("kind: Pod".encode("utf-16"), "is not UTF-8 text"),
