@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
+_TEMPLATE = regex(r":(\d+):\d+ is a Helm template")  # as the reason why a file is not read has it
+_BRACES = regex(rb"[^\"'#|>]*\{\{")
 _CONTENT = regex(rb"^[ \t]*(?!#|---|\.\.\.)\S", re.MULTILINE)  # more than comments
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
@@ -296,7 +298,8 @@ class Roots:
     def _unreadable_appliers(self) -> list[Unknown]:
         """Return the files of Flux and Argo CD that cannot be read: they may change any image.
 
-        A template of a chart is none: it is what Helm makes of it that is applied.
+        A template is none: it is what is made of it that is applied. What has a mistake may be in
+        the cluster as it was before.
         """
         return [
             Unknown(path, 1, "an object that applies manifests", why, _MEND)
@@ -304,6 +307,7 @@ class Roots:
             if not is_kustomization(path)
             and applies(self._tree.raw.get(path, b""))
             and not any(self.is_chart(folder) for folder in folders_above(path))
+            and not _is_template(self._tree.raw[path], why)
         ]
 
     def _unreadable_above(self, folder: str) -> list[Unknown]:
@@ -494,6 +498,14 @@ def folders_above(path: str) -> Iterator[str]:
     while folder != posixpath.dirname(folder):
         folder = posixpath.dirname(folder)
         yield folder
+
+
+def _is_template(data: bytes, why: str) -> bool:
+    """Tell whether a file cannot be read for braces without quotes: nobody's YAML is that."""
+    place = _TEMPLATE.search(why)
+    above = data.splitlines()[: int(place[1])] if place else []
+    near = [line for line in above if line.strip()][-2:]
+    return any(_BRACES.match(line) for line in near)
 
 
 def is_at_or_below(path: str, folder: str) -> bool:

@@ -1012,6 +1012,27 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "is_template"),
+    [
+        ("{{ .name }}", True),
+        ("{{ .name }}-apps", True),
+        ("apps\n{{- if .on }}", True),
+        ("'{{ .name }}'\n  a: [", False),
+        ("apps # {{ .name }}\n  a: [", False),
+        ("apps\n  a: [", False),
+    ],
+)
+def test_a_template_of_what_applies_manifests_applies_nothing_itself(
+    name: str, *, is_template: bool
+) -> None:
+    """Nobody's YAML reads it; what has a mistake may be in the cluster as it was before."""
+    kind = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+    text = f"{kind}metadata:\n  name: {name}\n"
+    said = deployed(APPS | {"boilerplate/app.yaml": text})
+    assert isinstance(said, dict) is is_template, said
+
+
 def test_two_texts_within_one_file_are_edited_at_once() -> None:
     patch = (
         "- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: %s}\n"
