@@ -18,6 +18,7 @@ from gitops_rollback.late import regex, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.query.choose import is_open
 from gitops_rollback.query.tags import asks_for_created, normalised_time, why_no_image
+from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.contents import REVISION
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import NeedTags
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
-    from gitops_rollback.registries.client import Registry
     from gitops_rollback.registries.contents import Contents
     from gitops_rollback.services.config import Config
     from gitops_rollback.web.answers import RateLimit
@@ -233,8 +233,6 @@ class RegistryFacts:
     def _client(self, registry: str, *, patient: bool) -> Registry:
         key = (registry, patient)
         if key not in self._clients:
-            from gitops_rollback.registries.client import Registry  # noqa: PLC0415 - slow import
-
             left = self._deadline.remaining
             patience = left if patient else min(left, CHECK_SECONDS)
             endpoint = self._endpoint(registry)
