@@ -112,15 +112,6 @@ class Copy:
         return bool(self.cached)
 
     @property
-    def quick_import(self) -> dict[str, str]:
-        """The settings of a `git fast-import` here: what it writes is read once, by the push.
-
-        It is not taken out of its pack again, but for a cache, in which packs would become many. It
-        is compressed as ever: the push sends it as it is, and the server keeps it so.
-        """
-        return {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
-
-    @property
     def turn(self) -> Path:
         """The file that all runs with this cache, or without one, lock while they push by turns."""
         if self._cache is not None:

@@ -46,6 +46,10 @@ LAST_LOOK = 1000  # and at most
 MOST_MOVES = 5  # of a file, that are followed back
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
+# What `git fast-import` writes stays in its pack: to take it out again is a process more, and makes
+# of two files one for each object, which each run with a cache would read and link. It is
+# compressed as loose objects are: of a folder of 10,000, that takes long, a difference is sent.
+_QUICK_IMPORT = {"fastimport.unpackLimit": "0", "pack.compression": "1"}
 _MOST_REMEMBERED = 16_000_000  # bytes of blobs
 _NAME = "gitops-rollback"
 _EMAIL = "gitops-rollback@localhost"
@@ -158,7 +162,7 @@ class Repository(Remote):
         """
         modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
         stream = import_stream(_TREE, tip.commit, files, modes)
-        quick = self._git.with_settings(self._copy.quick_import)
+        quick = self._git.with_settings(_QUICK_IMPORT)
         answers = self._copy.sound(
             lambda: self._copy.run(
                 "fast-import", "--quiet", "--force", stdin=stream, environment=quick

@@ -648,6 +648,15 @@ def test_it_is_a_bare_partial_repository_that_git_can_read(warm: Cached) -> None
     assert b"core.bare=true" in settings
 
 
+def test_a_deploy_adds_few_files(warm: Cached) -> None:
+    """Each run reads and links all of them."""
+    warm.deploy("1.5.0")
+    before = set((warm.place / "contents").read_text().splitlines())
+    warm.deploy("1.6.0")
+    added = set((warm.place / "contents").read_text().splitlines()) - before
+    assert len(added) == 3, added  # the commit, and a pack of two files
+
+
 def test_it_does_not_grow_without_end(warm: Cached) -> None:
     contents = warm.place / "contents"
     extra = warm.place / "objects" / "aa"
