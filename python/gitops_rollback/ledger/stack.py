@@ -114,13 +114,20 @@ def read_running(fields: Sequence[ImageField], state: State | None) -> Running |
     newest = state.newest if state else None
     if newest is None:
         return Running(best, "manifest" if first.digest else "")
-    if not noted:  # schema version 1 kept no texts: only what the newest deed says counts
-        image, source = running_image(first, state)
-        return Running(image, source, agree(image, newest.image))
+    if not noted:
+        return _of_first_version(first, newest)
     is_explained = all(note is not None for note in meant) and is_unchanged(newest.image, best)
     if all(image and image.digest for image in texts):
         return Running(best, "manifest", is_explained or is_unchanged(newest.image, best))
     return Running(best, "state" if best.digest else "", is_explained)
+
+
+def _of_first_version(image: ImageReference, newest: Deed) -> Running:
+    """Return what runs by a state file of schema version 1, which kept no texts of fields."""
+    is_explained = agree(image, newest.image)
+    found = _known(image, newest.image) if is_explained else image
+    source = "manifest" if image.digest else "state" if found.digest else ""
+    return Running(found, source, is_explained)
 
 
 def _known(text: ImageReference, noted: ImageReference | None) -> ImageReference:
@@ -135,24 +142,6 @@ def _are_one(one: ImageReference, other: ImageReference) -> bool:
         same(one, other) is True
         or (one.digest is None and one.effective_tag == other.effective_tag)
     )
-
-
-def running_image(field_image: ImageReference, state: State | None) -> tuple[ImageReference, str]:
-    """Return the running image, with its digest if it is proven, and where the digest is from.
-
-    The field names it (`manifest`), or the newest deed does, if it was of that text (`state`);
-    else the source is empty.
-    """
-    if field_image.digest is not None:
-        return field_image, "manifest"
-    newest = state.newest if state else None
-    if state is None or newest is None or newest.image.digest is None:
-        return field_image, ""
-    written = state.fields[0].value if state.fields else ""
-    is_its_text = agree(newest.image, field_image) and "@" not in written
-    if not is_its_text:
-        return field_image, ""
-    return field_image.with_version(field_image.tag, newest.image.digest), "state"
 
 
 def replay(events: Sequence[Event]) -> tuple[Level, ...]:

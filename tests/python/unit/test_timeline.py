@@ -10,7 +10,7 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.message import Told
-from gitops_rollback.ledger.stack import build_timeline, read_running, running_image
+from gitops_rollback.ledger.stack import Running, build_timeline, read_running
 from gitops_rollback.model import Deed
 from unit.builders import at, digest, history, image, records, service_at_tip, state
 
@@ -272,31 +272,36 @@ def test_each_level_knows_the_event_whose_record_is_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "steps", "expected", "source"),
+    ("field", "steps", "expected", "source", "explained"),
     [
-        ("2", ["1>2"], "2", "manifest"),
-        ("2", [], "2", "manifest"),
-        ("~2", ["1>2"], "2", "state"),
-        ("~2", ["1>2", "2>3"], "~2", ""),
-        ("~2", ["1>~2"], "~2", ""),
-        ("~9", ["1>2"], "~9", ""),
-        ("~dev", ["1>dev@A", "dev@A>dev@B"], "dev@B", "state"),
-        ("~dev", ["1>dev@A", "dev@A>~dev"], "~dev", ""),
+        ("2", ["1>2"], "2", "manifest", True),
+        ("2", [], "2", "manifest", False),
+        ("~2", ["1>2"], "2", "state", True),
+        ("~2", ["1>2", "2>3"], "~2", "", False),
+        ("~2", ["1>~2"], "~2", "", True),
+        ("~9", ["1>2"], "~9", "", False),
+        ("~dev", ["1>dev@A", "dev@A>dev@B"], "dev@B", "state", True),
+        ("~dev", ["1>dev@A", "dev@A>~dev"], "~dev", "", True),
     ],
 )
 def test_the_running_digest_is_proven_by_the_field_or_by_the_last_deploy_of_its_text(
-    field: str, steps: list[str], expected: str, source: str
+    field: str, steps: list[str], expected: str, source: str, *, explained: bool
 ) -> None:
-    assert running_image(image(field), state(*steps)) == (image(expected), source)
+    read = read_running(service_at_tip(str(image(field))).found.fields, state(*steps))
+    assert read is not None
+    assert (read.image, read.digest_from) == (image(expected), source)
+    assert read.is_explained is explained
 
 
 def test_without_a_state_file_a_tag_proves_no_digest() -> None:
-    assert running_image(image("~2"), None) == (image("~2"), "")
+    for told in (None, state()):
+        read = read_running(service_at_tip("acme/cart:2").found.fields, told)
+        assert read == Running(parse_image("acme/cart:2"))
 
 
 def test_an_image_of_another_repository_proves_nothing() -> None:
-    other = parse_image("docker.io/acme/shop:2")
-    assert running_image(other, state("1>2")) == (other, "")
+    fields = service_at_tip("acme/shop:2", template=TWO.partition("    - {name: worker")[0]).found
+    assert read_running(fields.fields, state("1>2")) == Running(parse_image("acme/shop:2"))
 
 
 TWO = """\
