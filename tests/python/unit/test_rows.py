@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_rollback.effective.appliers import reaches_of_set
+from gitops_rollback.effective.appliers import left_alone, paused, reaches_of_set
 from gitops_rollback.effective.expressions import (
     FailsError,
     Made,
@@ -19,7 +19,9 @@ from gitops_rollback.effective.expressions import (
 from gitops_rollback.effective.proof import Built, Reached, Recipe, judge_build
 from gitops_rollback.effective.rendering import Chart
 from gitops_rollback.effective.replace import read_replacements, replaced
+from gitops_rollback.effective.sources import LeftOut
 from gitops_rollback.image import parse_image
+from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.objects import objects_of
@@ -80,6 +82,9 @@ NAMED = {
     " prefix: p-}\n": "p-cart",
     "transformers:\n- |\n  {apiVersion: builtin, kind: SuffixTransformer, metadata: {name: x},"
     " suffix: -s}\n": "cart-s",
+    "transformers:\n- |\n  {apiVersion: builtin, kind: PrefixSuffixTransformer,"
+    " metadata: {name: x}, prefix: p-, suffix: -s}\n": "p-cart-s",
+    "openapi: {version: v1.21.2}\n": "cart",
 }
 NEW_IMAGE = "- {op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:3'}"
 
@@ -97,6 +102,7 @@ def test_an_overlay_chooses_an_object_by_the_name_that_its_base_gave_it_or_its_f
     }
     [one] = effect_of(files, Environment("production", "overlay")).landed
     assert one.image == ("acme/cart:3" if wanted in ("cart", name) else "acme/cart:1")
+    assert one.unknowns == ()
 
 
 LOWERED = 'image: "{{ .Values.image.repository | lower }}:{{ .Values.image.tag }}"\n'
@@ -478,3 +484,88 @@ def test_what_is_edited_bears_the_name_of_its_object_or_of_the_one_that_takes_it
     data = {path: text.encode() for path, text in files.items()}
     [found] = [one for one in read_manifests(data).effective({}, WHOLE).live if one.path == path]
     assert (found.kind, found.name) == OWNERS[name]
+
+
+# fluxcd.io, GitRepositories, "Default exclusions"; what is Git's is left out in any case.
+GITS = (".git/config", ".gitignore", ".gitmodules", ".gitattributes")
+DEFAULTS = (
+    *(f"a/b.{end}" for end in ["jpg", "jpeg", "gif", "png", "wmv", "flv", "tar.gz", "zip"]),
+    *(".github/a.yaml", ".circleci/a.yaml", ".travis.yml", ".gitlab-ci.yml", "appveyor.yml"),
+    *(".drone.yml", "cloudbuild.yaml", "codeship-services.yml", "codeship-steps.yml"),
+    *("a/.goreleaser.yml", "a/.sops.yaml", "a/.flux.yaml"),
+)
+
+
+@pytest.mark.parametrize("path", [*GITS, *DEFAULTS, "a/b.yaml"])
+def test_flux_leaves_out_what_it_says_unless_the_repository_says_itself(path: str) -> None:
+    assert (LeftOut({}, None).why(path) is not None) is (path != "a/b.yaml")
+    assert (LeftOut({".sourceignore": b"x"}, None).why(path) is not None) is (path in GITS)
+
+
+# fluxcd.io, Kustomizations, "Controlling the apply behavior of resources".
+LEAVES = {
+    "kustomize.toolkit.fluxcd.io/reconcile: disabled": True,
+    "kustomize.toolkit.fluxcd.io/reconcile: enabled": False,
+    "kustomize.toolkit.fluxcd.io/ssa: Ignore": True,
+    "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent": True,
+    "kustomize.toolkit.fluxcd.io/ssa: Merge": False,
+    "kustomize.toolkit.fluxcd.io/ssa: Override": False,
+    "argocd.argoproj.io/skip-reconcile: 'true'": True,
+}
+
+
+@pytest.mark.parametrize("note", LEAVES)
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+def test_an_object_is_left_alone_where_a_note_says_so(note: str, where: str) -> None:
+    found = left_alone(resource(f"kind: A\nmetadata: {{name: a, {where}: {{{note}}}}}\n"))
+    assert (found is not None and found.construct == note.partition(":")[0]) is LEAVES[note]
+
+
+@pytest.mark.parametrize(
+    ("triggers", "is_paused"),
+    [("[{type: ConfigChange}]", False), ("[{type: ImageChange}]", True), ("[]", True)],
+)
+def test_openshift_rolls_a_change_out_where_a_trigger_says_so(
+    triggers: str,
+    is_paused: bool,  # noqa: FBT001
+) -> None:
+    found = paused(resource(f"kind: DeploymentConfig\nspec: {{triggers: {triggers}}}\n"))
+    assert (found is not None) is is_paused
+
+
+PLACES = {
+    "/spec/template/spec/containers/0/image": "reference",
+    "/spec/values/image/tag": "tag",
+    "/spec/values/imageTag": "tag",
+    "/spec/values/image_tag": "tag",
+    "/spec/values/image/digest": "digest",
+    "/spec/values/web/image": "reference",
+    "/spec/replicas": "",
+    "/spec/values/replicas": "",
+}
+
+
+@pytest.mark.parametrize(("path", "role"), PLACES.items())
+@pytest.mark.parametrize("op", ["add", "replace", "remove", "test"])
+def test_an_operation_writes_the_part_of_an_image_that_its_path_names(
+    path: str, role: str, op: str
+) -> None:
+    value = {"tag": "'1'", "digest": f"sha256:{'a' * 64}"}.get(role, "acme/cart:1")
+    found = find_fields(parse("p.yaml", f"- {{op: {op}, path: {path}, value: {value}}}".encode()))
+    is_one = bool(role) and op in ("add", "replace")
+    assert [one.parts[0].role for one in found] == ([role] if is_one else [])
+
+
+PODS = {"Deployment": "spec.template.spec", "CronJob": "spec.jobTemplate.spec.template.spec"}
+
+
+@pytest.mark.parametrize(("kind", "pod"), PODS.items())
+def test_a_difference_in_a_pod_is_told_from_the_pod_on(kind: str, pod: str) -> None:
+    def text(image: str) -> bytes:
+        lines = [f"{'  ' * n}{key}:" for n, key in enumerate(pod.split("."))]
+        containers = f"{'  ' * len(lines)}nodeName: {image}"
+        return "\n".join((f"kind: {kind}\nmetadata: {{name: a}}", *lines, containers)).encode()
+
+    [found] = differences(parse("a", text("1")), parse("a", text("2")), ())
+    assert "nodeName" in found.what
+    assert "template" not in found.what
