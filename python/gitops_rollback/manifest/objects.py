@@ -117,7 +117,9 @@ def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:
         if text_of(lookup(root, "kind")) is None:
             continue
         for pointer, node in unlisted(root):
-            yield ManifestObject(file, number, pointer, node, text_of(lookup(node, "kind")) or "")
+            kind = text_of(lookup(node, "kind")) or ""
+            if kind != "List":  # one without items
+                yield ManifestObject(file, number, pointer, node, kind)
 
 
 def unlisted(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
