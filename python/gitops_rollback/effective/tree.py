@@ -293,8 +293,7 @@ def _operated(root: yaml.Node, operation: Operation) -> yaml.Node:
             return root
         case "add" if value is not None:
             return _changed(root, path, value, "add")
-        case "replace" if value is not None:
-            _demand(root, path)
+        case "replace" if value is not None:  # of a key that is not there it adds one
             return _changed(root, path, value, "replace")
         case "remove":
             _demand(root, path)

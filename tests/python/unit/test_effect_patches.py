@@ -154,6 +154,13 @@ POD = "/spec/template/spec/containers"
             [{"op": "replace", "path": POD, "value": [{"name": "z", "image": "n"}]}],
             ["z=n"],
         ),
+        (  # json-patch, as kustomize has it, demands no more than the mapping
+            [
+                {"op": "replace", "path": "/metadata/nothing", "value": "n"},
+                {"op": "copy", "from": "/metadata/nothing", "path": f"{POD}/0/image"},
+            ],
+            ["a=n", "b=acme/cart:1"],
+        ),
     ],
 )
 def test_a_json_patch(patch: list[dict[str, object]], expected: list[str]) -> None:
@@ -166,7 +173,9 @@ def test_a_json_patch(patch: list[dict[str, object]], expected: list[str]) -> No
     [
         ({"op": "test", "path": f"{POD}/0/image", "value": "x"}, "another value"),
         ({"op": "test", "path": "/spec/replicas", "value": "1"}, "another value"),
-        ({"op": "replace", "path": "/spec/nothing", "value": 1}, "not there"),
+        ({"op": "replace", "path": "/spec/nothing/below", "value": 1}, "not there"),
+        ({"op": "replace", "path": f"{POD}/-", "value": {}}, "item -"),
+        ({"op": "replace", "path": "/spec/replicas/x", "value": 1}, "no mapping"),
         ({"op": "remove", "path": "/spec/nothing"}, "not there"),
         ({"op": "add", "path": "/spec/nothing/below", "value": 1}, "not there"),
         ({"op": "add", "path": f"{POD}/7", "value": 1}, "item 7"),
