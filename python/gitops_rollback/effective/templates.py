@@ -132,13 +132,9 @@ class Templates:
         `values` are all that the chart gets. What a chart does that was not read, and one of which
         no template was read, is not judged.
         """
-        ignored = self._ignored(folder)
-        if ignored is not None:
-            return ignored
-        for reader in self._readers(folder, image, image.parts[0], values):
-            stopped = self._switched(reader) or self._failing(reader, image)
-            if stopped is not None:
-                return stopped
+        stopped = self._stopped(folder, image, values)
+        if stopped is not None:
+            return stopped
         unread = {p.role: p for p in image.parts if self._is_unread(folder, image, p, values)}
         for role, part in unread.items():
             is_default = role == REGISTRY and part.text.strip("/") in ("", *HUB_NAMES)
@@ -167,17 +163,51 @@ class Templates:
         is_one = len(found) == 1 and find_image(min(found)) is not None
         return min(found) if is_one else ""
 
-    def _failing(self, reader: _Reader, image: ImageField) -> Unknown | None:
-        """Return that Helm surely fails on a chart, whatever the image is."""
-        found = reader.chart.made.failing
-        imports = (
-            lookup(one, "import-values") for _p, one in declared_of(reader.folder, self.parsed)
-        )
-        if found is None or any(one is not None for one in imports):
-            return None
-        place, why = found
-        hint = f"set it in the values, or mend the template, {ACCEPT}"
-        return Unknown(image.path, image.scalar.line, place, why, hint)
+    def _stopped(self, folder: str, image: ImageField, values: yaml.Node | None) -> Unknown | None:
+        """Return why a chart may make nothing at all, whatever the image is."""
+        ignored = self._ignored(folder)
+        if ignored is not None:
+            return ignored
+        for reader in self._readers(folder, image, image.parts[0], values):
+            stopped = self._switched(reader)
+            if stopped is not None:
+                return stopped
+        for chart in self._installed(folder, values, "", ()) if values is not None else ():
+            if chart.made.failing is not None:
+                place, why = chart.made.failing
+                hint = f"set it in the values, or mend the template, {ACCEPT}"
+                return Unknown(image.path, image.scalar.line, place, why, hint)
+        return None
+
+    def _installed(
+        self, folder: str, values: yaml.Node | None, key: str, above: tuple[str, ...]
+    ) -> Iterator[Texts]:
+        """Yield a chart, and all that are installed with it: Helm fails on all if on one.
+
+        Not those that get values of others, or give them some, in a way that is not followed.
+        """
+        declared = [one for _path, one in declared_of(folder, self.parsed)]
+        if any(lookup(one, "import-values") is not None for one in declared):
+            return
+        chart = self._chart(folder, values, key, is_open=False)
+        yield chart
+        off = {
+            text_of(lookup(one, "alias")) or text_of(lookup(one, "name"))
+            for one in declared
+            if _is_off(one, values)
+        }
+        libraries = self._libraries(folder, {})
+        for name, below in chart.below.items():
+            if below and name not in off and below not in (*above, folder, *libraries):
+                given = self._given_to(below, name, values)
+                yield from self._installed(below, given, name, (*above, folder))
+
+    def _given_to(self, folder: str, key: str, values: yaml.Node | None) -> yaml.Node | None:
+        """Return all values of a chart below another one, of those that this gets."""
+        place = (folder, key, id(values))  # as of a chart: it is asked for each of its parts
+        if place not in self._given:
+            self._given[place] = self._with_own(folder, find(values, key), values)
+        return self._given[place]
 
     def _written_out(
         self, folder: str, image: ImageField, values: yaml.Node | None
@@ -244,10 +274,7 @@ class Templates:
         yield _Reader(chart, keys, folder, values)
         below = chart.below.get(keys[0], "") if keys else ""
         if below:
-            place = (below, keys[0], id(world))  # as of a chart: it is asked for each of its parts
-            if place not in self._given:
-                self._given[place] = self._with_own(below, find(world, keys[0]), world)
-            given = self._given[place]
+            given = self._given_to(below, keys[0], world)
             yield from self._below(below, keys[1:], given, values and given, keys[0])
 
     def _world(

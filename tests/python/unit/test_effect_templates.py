@@ -129,7 +129,11 @@ def test_what_other_charts_and_helpers_may_read_is_deployed(files: dict[str, str
 UNREACHED = {
     "dependency": chart("a: b\n") | {f"{CHART}Chart.yaml": DEPENDS},
     "chart within": chart("a: b\n")
-    | {f"{CHART}charts/x/Chart.yaml": "name: x\n", f"{CHART}charts/x/templates/a.yaml": READS},
+    | {
+        f"{CHART}charts/x/Chart.yaml": "name: x\n",
+        f"{CHART}charts/x/values.yaml": "image: {}\n",
+        f"{CHART}charts/x/templates/a.yaml": READS,
+    },
 }
 
 
@@ -1016,6 +1020,47 @@ def test_templates_that_include_each_other_without_end_are_not_followed() -> Non
     every = "".join(f'{{{{ include "x{n}" . }}}}' for n in names)
     text = "".join(f'{{{{ define "x{n}" }}}}{every}{{{{ end }}}}\n' for n in names)
     assert "is not known" in deployed(chart(f'{text}labels: {{{{ include "x0" . }}}}\n{READS}'))
+
+
+@pytest.mark.parametrize(("more", "is_it"), [("", True), ("more: -x\n", False)])
+def test_a_further_file_of_values_beside_a_chart_is_over_its_own(more: str, *, is_it: bool) -> None:
+    files = {path: text for path, text in chart(READS).items() if "clusters" not in path}
+    files[f"{CHART}templates/deployment.yaml"] = READS.replace(
+        'tag }}"', 'tag }}{{ $.Values.more }}"'
+    )
+    files[f"{CHART}values-prod.yaml"] = f"{VALUES}{more}"
+    raw = {path: text.encode() for path, text in files.items()}
+    parsed = {path: parse(path, data) for path, data in raw.items() if "templates" not in path}
+    [field] = find_fields(parsed[f"{CHART}values-prod.yaml"])
+    told = Templates(Raw(raw), parsed.get).doubt(CHART.rstrip("/"), field)
+    assert (told is None) is is_it
+
+
+SIBLINGS = {
+    "that fails": ("a: {{ .Values.none.x }}\n", "", "there is no .Values.none"),
+    "that does not": ("a: {{ .Values.some.x }}\n", "", ""),
+    "that is off": ("a: {{ .Values.none.x }}\n", "condition: web.on", ""),
+    "that is a library": ("a: {{ .Values.none.x }}\n", "library", ""),
+    "that may get other values": ("a: {{ .Values.none.x }}\n", "import-values: [a]", ""),
+}
+
+
+@pytest.mark.parametrize(("template", "more", "why"), SIBLINGS.values(), ids=SIBLINGS)
+def test_what_is_installed_with_a_chart_on_which_helm_fails_is_not_deployed(
+    template: str, more: str, why: str
+) -> None:
+    more, kind = ("", "type: library\n") if more == "library" else (more, "")
+    declared = f"dependencies: [{{name: other}}, {{name: web{more and ', ' + more}}}]\n"
+    files = chart(READS) | {
+        f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{declared}",
+        f"{CHART}values.yaml": f"{VALUES}web: {{on: false, some: {{x: 1}}}}\n",
+        f"{CHART}charts/web/Chart.yaml": f"name: web\n{kind}",
+        f"{CHART}charts/web/templates/a.yaml": template,
+    }
+    if "import" in more:  # of the chart itself
+        files[f"{CHART}templates/more.yaml"] = template
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
 
 
 def test_a_chart_below_one_without_values_is_judged_by_its_templates() -> None:
