@@ -280,6 +280,11 @@ def is_moved(failure: GitFailedError) -> bool:
     return reason.startswith("[remote rejected]") and any(word in reason for word in lost_race)
 
 
+def is_cut_off(failure: GitFailedError) -> bool:
+    """Tell whether a server's branches have no longer what a push without history builds on."""
+    return "shallow update not allowed" in rejection_reason(failure)
+
+
 def has_answer(stdout: bytes) -> bool:
     """Tell whether `git push --porcelain` says what became of the branch."""
     return any(line[:1] in (b" ", b"*", b"+") and b"\t" in line for line in stdout.splitlines())

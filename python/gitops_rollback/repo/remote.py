@@ -19,6 +19,7 @@ from gitops_rollback.repo.messages import (
     explain_push,
     has_answer,
     in_the_way,
+    is_cut_off,
     is_moved,
     is_there_already,
     no_branch,
@@ -268,6 +269,8 @@ class Remote:
                 if expected is None:  # else there is room: it was there
                     self._check_room(failure, branch)
                 raise PushLostError from failure
+            if is_cut_off(failure) and self.remote_tip(branch) != expected:
+                raise PushLostError from failure  # it was set back
             is_proposal = branch.startswith(PROPOSALS)
             error = explain_push(failure, self.url, branch, is_proposal=is_proposal)
             stand = None if rejection_reason(failure) else self.remote_tip(branch)

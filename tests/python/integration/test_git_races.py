@@ -16,6 +16,8 @@ from integration.shop import CART_PATH, COMMAND, FILES, LEDGER, Shop, canonical,
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
     from integration.conftest import Workshop
 
 DEPLOY = ("--service", "cart", "--image", image("1.6.0"))
@@ -55,6 +57,22 @@ def between(shop: Shop, *commands: str) -> dict[str, str]:
     path.write_text(script, encoding="utf-8")
     path.chmod(0o755)
     return {"PATH": f"{folder}:{shop.environment['PATH']}"}
+
+
+class SettingBack(GitHttpServer):
+    """A server whose branch somebody sets back when a push arrives."""
+
+    def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
+        """Set the branch back, then take the push."""
+        back = ("git", "-C", str(self.root / "manifests.git"), "reset", "--soft", "main~1")
+
+        class Handler(handler):  # type: ignore[misc, valid-type]
+            def do_POST(self) -> None:  # noqa: N802 - as the base has it
+                if self.path.endswith("git-receive-pack"):
+                    subprocess.run(back, check=True)
+                super().do_POST()
+
+        return Handler
 
 
 def writing(shop: Shop, path: str, text: str) -> dict[str, str]:
@@ -114,6 +132,18 @@ def test_on_a_server_without_partial_clone_the_edit_is_redone_too(released: Shop
         released.ok("deploy", *DEPLOY, repository=url, environment=race)
     assert "replicas: 7" in released.text()
     assert image("1.6.0") in released.text()
+
+
+def test_a_branch_that_was_set_back_meanwhile_does_not_get_again_what_was_dropped(
+    released: Shop,
+) -> None:
+    """The server lacks what a copy without history builds on, and says so in its own words."""
+    dropped = released.tip()
+    with SettingBack(released.root) as server:
+        run = released.run("deploy", *DEPLOY, repository=f"{server.url}/manifests.git")
+    assert (run.code, run.error["category"]) == (5, "moved"), run.stderr
+    assert canonical("1.4.2") in run.error["message"]
+    assert dropped not in released.log("%H")
 
 
 def test_the_same_field_deployed_meanwhile_is_moved_with_both_values_and_whose(
