@@ -209,12 +209,15 @@ def refuse_other_hold(wish: Wish, facts: Facts) -> None:
     told = f"{', '.join(seen)} is not the hold in force" if seen else "nothing was held before"
     if any(one in seen for one in in_force(facts)):
         told = f"{', '.join(seen)} is not the only hold in force"
+    # Of several services each has its own: what was named stays named.
+    named = wish.holds if wish.holds and wish.action != "repair" else ()
+    every = ",".join(dict.fromkeys((*in_force(facts), *named)))
     error = MovedError(
         f"{facts.title}: {told}: {hold.id} is, for "
         f"{clock.age(hold.at, wish.present)}{by_whom(hold.by)}, "
         f"{step(hold.from_image, hold.to)}{_why(hold.reason)}",
         "look at it (gitops-rollback plan), then end what is in force if that is meant: "
-        f"--hold {','.join(in_force(facts))}",
+        f"--hold {every}",
     )
     error.jenkins_hint = (
         "look at it (ACTION plan of the rollback job), then start this job again with the same "
