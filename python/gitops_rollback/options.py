@@ -767,19 +767,12 @@ def acceptance(options: argparse.Namespace) -> Acceptance:
     return read_acceptance(texts, allowed or None)
 
 
-def accepted(options: argparse.Namespace, service: str | None = None) -> frozenset[str]:
-    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own.
+def accepted(options: argparse.Namespace) -> frozenset[str]:
+    """Return the codes of the refusals a person accepts for all services alike.
 
-    Those of one service; without `service` what is accepted for single ones is refused, because
-    whoever asks so does not tell them apart.
+    By `--accept`, or by an option of its own.
     """
-    all_ = acceptance(options)
-    if service is None and all_.by_service:
-        raise UsageError(
-            f"--accept {next(iter(all_.by_service))}=…: this command accepts for all alike",
-            "write --accept CODE, and name the services that are meant with --service",
-        )
-    codes = set(all_.of(service or ""))
+    codes = set(acceptance(options).everywhere)
     for option in (RELEASE, ALLOW_OLDER):
         if getattr(options, option.replace("-", "_"), False):
             codes |= codes_of(option)

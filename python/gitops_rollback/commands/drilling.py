@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
 from gitops_rollback.commands.keeping import kept_now
-from gitops_rollback.commands.wishes import for_each, plain_wish
+from gitops_rollback.commands.wishes import accepting, for_each, plain_wish
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import (
     FAILED,
@@ -211,7 +211,8 @@ class _Drill:
 
     def _decided(self, snapshot: Snapshot) -> list[Change | Refused]:
         """Decide for all services at once, else for each alone, so that one does not fail all."""
-        wishes = for_each(plain_wish(self.session, "rollback"))(snapshot)
+        wish = for_each(plain_wish(self.session, "rollback"))
+        wishes = accepting(self.session, wish, in_parts=True)(snapshot)
         try:
             return look_only(self.session, self.repository, snapshot, wishes)
         except GitopsRollbackError as error:

@@ -12,7 +12,15 @@ from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex, replace
 from gitops_rollback.model import Request, is_name, one_line, some
-from gitops_rollback.options import NO_HOLD, accepted, images_by_service, limits, repeated, split
+from gitops_rollback.options import (
+    NO_HOLD,
+    acceptance,
+    accepted,
+    images_by_service,
+    limits,
+    repeated,
+    split,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +118,7 @@ def deploy_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
             for at in snapshot.services
         ]
 
-    return wishes
+    return accepting(session, wishes)
 
 
 def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
@@ -136,13 +144,34 @@ def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
             for at in snapshot.services
         ]
 
-    return wishes
+    return accepting(session, wishes)
 
 
 def release_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     """Return what `release` wishes for each service."""
     wish = replace(plain_wish(session, "release"), forgive=repeated(session.options, "forgive"))
-    return for_each(wish)
+    return accepting(session, for_each(wish))
+
+
+def accepting(
+    session: Session, wishes: Callable[[Snapshot], list[Wish]], *, in_parts: bool = False
+) -> Callable[[Snapshot], list[Wish]]:
+    """Return the same wishes, each with what is accepted for its service alone.
+
+    Raises `UsageError` if what is none of the services is named; `in_parts`: not all are there.
+    """
+    given = acceptance(session.options)
+
+    def of_services(snapshot: Snapshot) -> list[Wish]:
+        names = [at.service for at in snapshot.services]
+        if not in_parts:
+            _refuse_others(given.by_service, names, "accept")
+        return [
+            replace(wish, accept=wish.accept | given.of(name))
+            for name, wish in zip(names, wishes(snapshot), strict=True)
+        ]
+
+    return of_services
 
 
 def for_each(wish: Wish) -> Callable[[Snapshot], list[Wish]]:

@@ -44,6 +44,33 @@ def deployed(workshop: Workshop) -> Shop:
     return workshop.shop("deployed set", make)
 
 
+def test_what_is_printed_of_the_holds_of_several_services_ends_them_all(deployed: Shop) -> None:
+    deployed.ok("rollback", "--set", "checkout", *REASON)
+    release = ("release", "--set", "checkout", *REASON, "--hold")
+    run = deployed.refused(5, "moved", *release, deployed.state()["hold"]["id"])
+    deployed.ok(
+        *release[:-1],
+        "--accept",
+        "automation",
+        "--hold",
+        run.error["hint"].rpartition("--hold ")[2],
+    )
+    assert "hold" not in deployed.state()
+
+
+def test_what_refuses_each_of_several_services_is_accepted_for_that_one(deployed: Shop) -> None:
+    deployed.ok("deploy", "--image", f"cart={image('1.6.0')}")
+    deployed.ok("rollback", "--set", "checkout", *REASON)
+    bad = ("--image", f"cart={image('1.6.0')}", "--image", f"payment={image('2.1.0', 'payment')}")
+    deploy = ("deploy", *bad, "--release", "--accept", "automation")
+    run = deployed.refused(6, "refused", *deploy, "--accept", "payment=bad")
+    assert run.error["code"] == "bad"
+    assert run.error["message"].startswith("1 of 2")
+    run = deployed.refused(2, "usage", *deploy, "--accept", "shop=bad")
+    assert "names shop, which is none of the services" in run.error["message"]
+    deployed.ok(*deploy, "--accept", "cart=bad", "--accept", "payment=bad")
+
+
 def test_a_map_of_images_is_deployed_in_one_commit(checkout: Shop) -> None:
     before = len(checkout.log())
     run = checkout.ok("deploy", *BOTH)
