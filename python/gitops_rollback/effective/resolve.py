@@ -184,8 +184,8 @@ class _Resolver:
         for resource in resources:
             alone = left_alone(resource) or paused(resource) or pinned_revision(resource)
             doubted = resource.doubted(*reached, *_if_any(alone))
-            found += [_of_root(root, resource, one) for one in self._lander.land(doubted, among)]
-            found = self._lander.post_rendered(resource, found)
+            own = [_of_root(root, resource, one) for one in self._lander.land(doubted, among)]
+            found += self._lander.post_rendered(resource, own)
         return found
 
     def _variables(

@@ -372,6 +372,20 @@ def test_an_entry_of_a_post_renderer_makes_another_image_of_what_it_is_for(
         assert all(why in doubt.why and doubt.line == 9 for doubt in one.unknowns)
 
 
+@pytest.mark.parametrize("listed", ["other.yaml, r.yaml", "r.yaml, other.yaml"])
+def test_an_entry_of_a_post_renderer_is_of_its_own_release_alone(listed: str) -> None:
+    """Not of those that the kustomization lists before it, either."""
+    release = POST_RENDERED % "{name: acme/cart, newTag: '2'}"
+    other = release.replace("name: cart,", "name: other,").partition("  postRenderers")[0]
+    files = {
+        "kustomization.yaml": f"resources: [{listed}]\n",
+        "r.yaml": release,
+        "other.yaml": other,
+    }
+    landed = effect_of(files).landed
+    assert {one.workload: one.version for one in landed} == {"cart": ":2", "other": ":1"}
+
+
 SINGLE = """\
 apiVersion: v1
 kind: ConfigMap
