@@ -368,11 +368,12 @@ class Chart:
         value, why = self._value(text, dot, outer)
         data = value.data
         if data is None or (isinstance(data, Table) and not data.is_root and data.rest is None):
-            items = [*data.items()] if data is not None else []
+            made = data.items() if data is not None else ()
+            is_list = data is not None and data.is_list
+            items = [(Made(int(key) if is_list else key), one) for key, one in made]
             if not items and self.is_open and value.of:  # others may give some
-                items = [("", Made(What.UNKNOWN, value.of))]
-            for key, one in items:
-                index = Made(int(key) if data is not None and data.is_list else key)
+                items = [(Made(What.UNKNOWN, value.of),) * 2]
+            for index, one in items:
                 cells = {**outer, **{name: [index] for name in names[:-1]}}
                 cells |= {name: [one] for name in names[-1:]}
                 try:

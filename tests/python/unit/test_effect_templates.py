@@ -1685,3 +1685,17 @@ def test_what_an_application_takes_from_a_file_is_there() -> None:
     manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
     idle = manifests.effective({}, Environment("production")).effect.idle
     assert any("values that come later set it" in one.why for one in idle.values())
+
+
+@pytest.mark.parametrize("empty", ["[]", "{}"])
+def test_an_empty_list_of_a_chart_that_no_release_here_takes_may_get_items(empty: str) -> None:
+    files = {
+        "c/Chart.yaml": "name: cart\n",
+        "c/values.yaml": f"image: {{repository: acme/cart, tag: '1'}}\nlist: {empty}\n",
+        "c/templates/d.yaml": (
+            "{{ range $n, $it := .Values.list }}\n- {{ $n }}: {{ $it }}\n{{ end }}\n"
+            "image: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n"
+        ),
+    }
+    (landed,) = effect_of(files).landed
+    assert (landed.image, landed.unknowns) == ("acme/cart:1", ())
