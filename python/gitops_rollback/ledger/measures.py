@@ -133,16 +133,13 @@ def _failures(told: Sequence[Happening]) -> list[tuple[int, int]]:
     """Return the places of each failed deploy and of the rollback that took it back."""
     found = []
     for place, one in enumerate(told):
-        if one.action != ROLLBACK or one.from_image is None:
-            continue
-        before = (
-            index
-            for index in range(place - 1, -1, -1)
-            if told[index].action == DEPLOY and is_named(told[index].image, one.from_image)
-        )
-        deploy = next(before, None)
-        if deploy is not None:
-            found.append((deploy, place))
+        if one.action == ROLLBACK and one.from_image is not None:
+            own = [
+                number
+                for number, earlier in enumerate(told[:place])
+                if earlier.action == DEPLOY and is_named(earlier.image, one.from_image)
+            ]
+            found += [(number, place) for number in own[-1:]]
     return found
 
 
