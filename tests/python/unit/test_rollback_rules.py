@@ -205,6 +205,15 @@ def test_a_plan_is_followed_only_in_its_repository_and_branch() -> None:
             changed(wish(planned=plan), there())
 
 
+def test_a_plan_is_followed_where_it_says_what_runs_or_from_does() -> None:
+    planned = PlannedService("cart", "production", "auto", image("3"), image("1"))
+    other = PlanFile("plan.json", URL, "main", (planned,))
+    with pytest.raises(MovedError, match=r"not .*cart:3@.* as the plan says") as caught:
+        changed(wish(planned=other), there())
+    assert "make the plan again" in (caught.value.hint or "")
+    assert changed(wish(planned=other, expected=image("2")), there()).summary.to == image("1")
+
+
 def test_a_service_that_a_plan_does_not_name_is_not_rolled_back_by_it() -> None:
     other = PlannedService("shop", "production", "auto", image("2"), image("1"))
     with pytest.raises(GitopsRollbackError, match="the plan does not name cart production"):
