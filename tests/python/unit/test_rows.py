@@ -151,6 +151,23 @@ def test_what_is_copied_as_it_is_or_as_the_whole_tag_is_decided_where_it_comes_f
     assert (made.origin is versions) is (is_tag or not options)
 
 
+def test_each_target_that_chooses_an_object_is_written_to() -> None:
+    path = "spec.template.spec.containers.0.image"
+    text = (
+        "source: {kind: ConfigMap, fieldPath: data.whole}\n"
+        f"targets: [{{select: {{kind: Job}}, fieldPaths: [{path}]}},"
+        f" {{select: {{kind: Deployment}}, fieldPaths: [{path}]}}]\n"
+    )
+    replacement = read_replacements(parse("k.yaml", text.encode()).documents[0])
+    _cart, made = replaced(resource(CART), replacement, [resource(CART), resource(VERSIONS)])
+    assert [one.node.value for one in made] == ["acme/cart:3"]
+
+
+def test_a_text_that_ends_without_a_line_end_is_left_to_pyyaml() -> None:
+    assert compose("a: |\n  b\n") is not None
+    assert compose("a: |\n  b") is None
+
+
 HELM = {
     "{image: 'acme/cart:1'}": [],
     "{valuesObject: {image: 'acme/cart:1'}}": ["/spec/source/helm/valuesObject/image"],
