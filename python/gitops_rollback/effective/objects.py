@@ -148,7 +148,9 @@ class Resource:
 
     def doubted(self, *unknowns: Unknown) -> Resource:
         """Return the object with more that is not known of it."""
-        new = tuple(one for one in unknowns if one not in self.unknowns)
+        new = unknowns  # of many objects the same many
+        if self.unknowns:
+            new = tuple(one for one in unknowns if one not in self.unknowns)
         return replace(self, unknowns=(*self.unknowns, *new)) if new else self
 
     def with_node(self, node: yaml.Node, *by: str) -> Resource:

@@ -485,7 +485,7 @@ def _places(root: Root, use: ImageField) -> Iterator[tuple[tuple[str, ...], str]
 
 def _landed(root: Root, written: Landing, image: Landing) -> Landed:
     use = image.use
-    is_kustomize_alone = "${" not in written.text and root.doubts.issuperset(image.unknowns)
+    is_kustomize_alone = "${" not in written.text and root.doubts_all(image.unknowns)
     return Landed(
         root=root.name,
         kind=use.kind,

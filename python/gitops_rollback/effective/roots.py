@@ -51,7 +51,7 @@ from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.raw import Raw
     from gitops_rollback.effective.sources import GitSource
@@ -108,6 +108,14 @@ class Root:
     doubts: frozenset[Unknown] = frozenset()
     of_variables: tuple[Unknown, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def _ids(self) -> frozenset[int]:
+        return frozenset(map(id, self.doubts))
+
+    def doubts_all(self, unknowns: Sequence[Unknown]) -> bool:
+        """Tell whether all of it is doubtful of the build; of many it is mostly these very ones."""
+        return self._ids.issuperset(map(id, unknowns)) or self.doubts.issuperset(unknowns)
 
 
 class Roots:
@@ -427,20 +435,20 @@ class Roots:
         """Return the highest folders below one that have a kustomization."""
         prefix = f"{folder}/" if folder else ""
         known = {*self.by_folder, *self._unreadable}
-        inner = sorted(one for one in known if one.startswith(prefix) and one != folder)
-        return [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
+        inner = {one for one in known if one.startswith(prefix) and one != folder}
+        return sorted(one for one in inner if inner.isdisjoint(folders_above(one)))
 
     def _plain(
         self, paths: Iterable[str], folder: str, tops: list[str], sources: Iterable[GitSource]
     ) -> list[str]:
         """Return the files that Flux takes by themselves."""
-        prefix = f"{folder}/" if folder else ""
+        prefix, highest = f"{folder}/" if folder else "", frozenset(tops)
         return [
             path
             for path in paths
             if path.startswith(prefix)
             and path.endswith((".yaml", ".yml"))
-            and not any(path.startswith(f"{top}/") for top in tops)
+            and highest.isdisjoint(folders_above(path))
             and self.sources.left_out(path, sources) is None
         ]
 

@@ -427,9 +427,18 @@ class LeftOut:
             own += _patterns(source.path, text, ignore.start_mark.line + 1)
         default = [_Pattern((), text, "", 0) for text in (*_ALWAYS, *(() if own else _BY_DEFAULT))]
         self._patterns = [*default, *own]
+        self._whys: dict[str, Unknown | None] = {}
 
     def why(self, path: str) -> Unknown | None:
-        """Return that a file is left out, and by what; None where it is taken."""
+        """Return that a file is left out, and by what; None where it is taken.
+
+        Every Flux Kustomization above a file asks.
+        """
+        if path not in self._whys:
+            self._whys[path] = self._why(path)
+        return self._whys[path]
+
+    def _why(self, path: str) -> Unknown | None:
         if not self._is_there(path):
             return self._unknown("spec.sparseCheckout", path)
         steps = tuple(path.split("/"))
