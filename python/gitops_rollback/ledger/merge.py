@@ -125,6 +125,7 @@ def with_commits(
         if state and number == 0 and above:
             alike = [one for one in rest if _is_same(one, entry) and not one.image.digest]
             above[-1] = _after(above[-1], state, alike)
+            above = _given_back(above, state)
         if not (is_spine and (is_top or is_below)):
             merged += above
         merged.append(_joined(entry, rest[place]))
@@ -226,10 +227,41 @@ def _after(event: Event, state: State, alike: Sequence[Event]) -> Event:
     A commit without trailers (a squash) tells the text alone: a tag, where a service works with
     tags. `alike` are the commits that left it: of two, one may have been made by hand.
     """
-    is_its_text = bool(state.fields) and all("@" not in one.value for one in state.fields)
-    if len(alike) != 1 or not is_its_text:
+    if len(alike) != 1 or not _wrote_tags(state):
         return event
-    return replace(event, deed=replace(event.deed, from_image=state.deployed[0].image))
+    return _following(event, state.deployed[0].image)
+
+
+def _given_back(above: Sequence[Event], state: State) -> list[Event]:
+    """Return the commits after a state file's newest deed; the one that gave it back has its image.
+
+    Where tags are written, what a revert left names no digest; the state file that came back with
+    it does. Of two commits that left that tag, one may have been made by hand.
+    """
+    newest = state.deployed[0].image
+    alike = [
+        number
+        for number, one in enumerate(above)
+        if one.action == EDIT and not one.image.digest and agree(one.image, newest)
+    ]
+    taken = [number for number, one in enumerate(above) if REVERTED in one.conflicts]
+    found = list(above)
+    if not _wrote_tags(state) or len(alike) != 1 or not taken or alike[0] > taken[-1]:
+        return found
+    [place] = alike
+    found[place] = replace(found[place], deed=replace(found[place].deed, image=newest))
+    if place:
+        found[place - 1] = _following(found[place - 1], newest)
+    return found
+
+
+def _following(event: Event, image: ImageReference) -> Event:
+    return replace(event, deed=replace(event.deed, from_image=image))
+
+
+def _wrote_tags(state: State) -> bool:
+    """Tell whether a state file's newest deed wrote tags alone."""
+    return bool(state.fields) and all("@" not in one.value for one in state.fields)
 
 
 def _joined(entry: Event, commit: Event) -> Event:

@@ -93,6 +93,38 @@ def test_a_squash_leaves_what_the_deed_wrote(
     assert stack(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("commits", "written", "expected"),
+    [
+        (("~3", "~2", "2@B"), "acme/cart:2", ["1", "2", "2"]),
+        (("~3", "~2"), "acme/cart:2", ["1", "2"]),
+        (("~3", "~2", "2@B"), f"acme/cart:2@{digest('2')}", ["1", "2", "3", "~2", "2"]),
+        (("~3", "~2", "5", "~2", "2@B"), "acme/cart:2", ["1", "2", "3", "~2", "2"]),
+    ],
+    ids=[
+        "the tag, as the service writes it",
+        "the revert runs",
+        "the tag alone by hand",
+        "one of two by hand",
+    ],
+)
+def test_who_reverts_a_deploy_gives_back_what_the_tag_meant(
+    commits: tuple[str, ...], written: str, expected: list[str]
+) -> None:
+    """The revert brings the state file back; of what its text means, only that tells."""
+    taken = Told("cart", "production", Deed("deploy", image("3"), image("2"), record="other"))
+    own = Told(
+        "cart", "production", Deed("deploy", image("2"), image("1"), record=digest("record 1"))
+    )
+    entries = history("1", "~2", *commits)[::-1]
+    entries = (entries[0], replace(entries[1], told=own), replace(entries[2], told=taken),
+               *entries[3:])  # fmt: skip
+    [field] = service_at_tip("acme/cart:2").found.fields
+    told = replace(state("1>2"), fields=(note_written(field, written, image("2")),))
+    found = build_timeline(image(commits[-1]), told, None, entries[::-1], is_explained=False)
+    assert stack(found) == expected
+
+
 def test_commits_above_what_the_state_file_left_there_are_no_edits() -> None:
     """A file was moved, and back: between the two its path tells of nothing."""
     commits = history("1@A", "~1")
