@@ -41,7 +41,7 @@ BY_OTHERS = {
     "text that is no YAML": ("{[", "apps/other.yaml"),
     "an immutable selector": (
         deployment("other", image("3.8")).replace('"app": "other"', '"app": "changed"'),
-        "spec.selector: Invalid value",
+        "spec.selector: field is immutable",
     ),
     "a field of the wrong type": (broken(replicas="two"), "spec.replicas: expected numeric"),
     "a kind that nobody knows": (
