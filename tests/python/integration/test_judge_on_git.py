@@ -7,6 +7,7 @@ of the repository. A few sequences in CI; 300 with `GITOPS_LONG_TESTS=1`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -117,11 +118,8 @@ class OnGit:
     def planned(self, answer: Answer, running: ImageReference) -> PlanFile:
         """Let the command write the plan, of what runs by its own account."""
         (_rollback, *line), _wish = answer.made
-        path = self.shop.root / f"plan-{self.ticks}.json"
-        self.shop.ok(
-            "plan", *(one for one in line if one not in {"--reason", "why"}), "--output", str(path)
-        )
-        plan = parse_plan(path.read_bytes(), str(path))
+        run = self.shop.ok("plan", *(one for one in line if one not in {"--reason", "why"}))
+        plan = parse_plan(json.dumps(run.result).encode(), "the plan")
         assert plan.services[0].running.digest == running.digest
         return plan
 
