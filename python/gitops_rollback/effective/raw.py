@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.stacks import gives_values, is_helmfile
 from gitops_rollback.late import regex
-from gitops_rollback.manifest.helm import is_chart_file
+from gitops_rollback.manifest.helm import CHART_FILE, is_chart_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,14 @@ class Raw(dict[str, bytes]):
     def charts(self) -> list[str]:
         """The files that make their folder a chart."""
         return [path for path in self if is_chart_file(path)]
+
+    def is_of_templates(self, path: str) -> bool:
+        """Tell whether a file is a template of a chart, in which nobody can edit an image."""
+        steps = path.split("/")[:-1]
+        return any(
+            step == "templates" and "/".join((*steps[:number], CHART_FILE)) in self
+            for number, step in enumerate(steps)
+        )
 
     @cached_property
     def giving_values(self) -> list[str]:

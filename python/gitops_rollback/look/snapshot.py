@@ -344,7 +344,7 @@ def _having(
     lost += at.account.fields if at.account.bad else ()
     names = {noted.reference.repository.encode() for noted in lost if noted.reference}
     for skip in manifests.skipped:
-        is_of_chart = "templates" in skip.path.split("/")  # nobody can edit an image there
+        is_of_chart = manifests.raw.is_of_templates(skip.path)
         if not is_of_chart and any(name in manifests.raw[skip.path] for name in names):
             raise ManifestError(
                 f"{skip.reason}, and it may have the field that {at.title} had",

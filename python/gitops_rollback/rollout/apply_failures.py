@@ -12,6 +12,7 @@ from gitops_rollback.late import regex
 from gitops_rollback.rollout.appliers import NOT_YET
 from gitops_rollback.rollout.pod_failures import refuses_image
 from gitops_rollback.rollout.standing import FOREVER, IN_STEP, Failure, Whose, go_back, short
+from gitops_rollback.rollout.target import parts_of
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler, Source
@@ -248,9 +249,9 @@ def _dry_run(target: Target, name: str, rest: str) -> Failure:
 
 def _hint_for(name: str, why: str) -> str:
     if "immutable" in why or "updates to statefulset spec" in why:
-        kind, _, named = name.partition("/")
-        space, _, own = named.rpartition("/")
-        change = _ANEW.get(kind, f"delete {name} first").format(space, own)
+        kind, space, own = parts_of(name)
+        anew = _ANEW.get(kind)
+        change = f"delete {name} first" if anew is None else anew.format(space, own)
         return f"put the field back as it was; to really change it, {change}"
     if "can not be less than" in why or "does not support shrinking" in why:
         return "put the size back as it was: a claim cannot shrink, and images are not to blame"

@@ -219,7 +219,7 @@ class Target:
 
         What is called as one of its workloads is, of whatever kind.
         """
-        kind, space, own = _parts(name)
+        kind, space, own = parts_of(name)
         alike = {one.name for one in (*self.lands, *self.places) if one.is_workload}
         is_own = (
             own in alike
@@ -231,7 +231,7 @@ class Target:
 
     def holds_image(self, name: str) -> bool:
         """Tell whether an object is one in which Git names the image, by its name as above."""
-        kind, space, own = _parts(name)
+        kind, space, own = parts_of(name)
         return self._names_image(kind, own) and self._is_here(kind, space, own)
 
     def _names_image(self, kind: str, own: str) -> bool:
@@ -276,7 +276,7 @@ class Target:
         return image is not None and image.full_repository == self.image.full_repository
 
 
-def _parts(name: str) -> tuple[str, str, str]:
+def parts_of(name: str) -> tuple[str, str, str]:
     """Return kind, namespace and name of an object as Flux writes it; some have no namespace."""
     kind, _, rest = name.partition("/")
     space, _, own = rest.rpartition("/")

@@ -71,3 +71,21 @@ def test_each_thing_is_told_of_the_files_that_have_it() -> None:
         },
         "of_carvel": {"apps/cart": ["apps/cart/config.yml"]},
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "is_template"),
+    [
+        ("charts/cart/templates/a.yaml", True),
+        ("charts/cart/templates/web/b.yaml", True),
+        ("charts/cart/charts/shop/templates/a.yaml", True),
+        ("charts/cart/values.yaml", False),
+        ("charts/templates/cart.yaml", False),
+        ("apps/templates/cart.yaml", False),
+        ("templates", False),
+    ],
+)
+def test_a_file_is_a_template_where_its_chart_is_and_not_by_the_name_of_its_folder(
+    path: str, *, is_template: bool
+) -> None:
+    assert Raw(FILES).is_of_templates(path) is is_template
