@@ -6,13 +6,13 @@ Asked are git's server and its host, registries, Jenkins, the cluster; storage i
 from __future__ import annotations
 
 import gc
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
 from gitops_rollback.commands.keeping import kept_now
-from gitops_rollback.commands.wishes import accepting, for_each, plain_wish
+from gitops_rollback.commands.wishes import plain_wish, refuse_accepted_others, with_accepted
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import (
     FAILED,
@@ -91,7 +91,7 @@ class _Drill:
     plans: list[Plan] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    has_services: bool = False
+    names: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Look at every environment, or at the one that is named."""
@@ -105,18 +105,19 @@ class _Drill:
             if read.tip.branch != self.tip.branch:
                 self.findings += ask_push(self.session, self.repository, read.tip)
             self._environment(read)
-        if not self.has_services:
+        if not self.names:
             raise ConfigError(
                 "there is nothing to check: no service is configured, and none has a state file",
                 f"name one with --service, or configure it in {FILE}",
             )
+        refuse_accepted_others(self.session, sorted(self.names))  # of all parts
         self.findings += ask_jenkins(self.session, self.jobs)
         self.findings += ask_flux(self.session, self.paths)
 
     def _environment(self, read: EnvironmentFiles) -> None:
         """Look at all services, in parts; what is nobody's is known once all were looked at."""
         names = self._names(read)
-        self.has_services = self.has_services or bool(names)
+        self.names.update(names)
         unread: dict[str, Finding] = {}
         theirs: set[tuple[str, str]] = set()
         retired: list[dict[tuple[str, str], None]] = []
@@ -211,8 +212,8 @@ class _Drill:
 
     def _decided(self, snapshot: Snapshot) -> list[Change | Refused]:
         """Decide for all services at once, else for each alone, so that one does not fail all."""
-        wish = for_each(plain_wish(self.session, "rollback"))
-        wishes = accepting(self.session, wish, in_parts=True)(snapshot)
+        plain = repeat(plain_wish(self.session, "rollback"), len(snapshot.services))
+        wishes = with_accepted(self.session, snapshot, plain)
         try:
             return look_only(self.session, self.repository, snapshot, wishes)
         except GitopsRollbackError as error:

@@ -154,24 +154,32 @@ def release_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
 
 
 def accepting(
-    session: Session, wishes: Callable[[Snapshot], list[Wish]], *, in_parts: bool = False
+    session: Session, wishes: Callable[[Snapshot], list[Wish]]
 ) -> Callable[[Snapshot], list[Wish]]:
     """Return the same wishes, each with what is accepted for its service alone.
 
-    Raises `UsageError` if what is none of the services is named; `in_parts`: not all are there.
+    Raises `UsageError` if what is none of the services is named.
     """
-    given = acceptance(session.options)
 
     def of_services(snapshot: Snapshot) -> list[Wish]:
-        names = [at.service for at in snapshot.services]
-        if not in_parts:
-            _refuse_others(given.by_service, names, "accept")
-        return [
-            replace(wish, accept=wish.accept | given.of(name))
-            for name, wish in zip(names, wishes(snapshot), strict=True)
-        ]
+        refuse_accepted_others(session, [at.service for at in snapshot.services])
+        return with_accepted(session, snapshot, wishes(snapshot))
 
     return of_services
+
+
+def refuse_accepted_others(session: Session, names: Sequence[str]) -> None:
+    """Raise `UsageError` if something is accepted for what is none of these services."""
+    _refuse_others(acceptance(session.options).by_service, names, "accept")
+
+
+def with_accepted(session: Session, snapshot: Snapshot, wishes: Iterable[Wish]) -> list[Wish]:
+    """Return the wishes of a snapshot's services, each with what is accepted for it alone."""
+    given = acceptance(session.options)
+    return [
+        replace(wish, accept=wish.accept | given.of(at.service))
+        for at, wish in zip(snapshot.services, wishes, strict=True)
+    ]
 
 
 def for_each(wish: Wish) -> Callable[[Snapshot], list[Wish]]:

@@ -181,6 +181,10 @@ def test_storage_that_is_guarded_fails_the_drill(drilled: Drilled) -> None:
     run = drilled.check()
     assert (run.code, drilled.found(run)) == (1, [("refused", "cart", "failed")])
     assert drilled.check("--accept", "storage").code == 8
+    assert drilled.check("--accept", "cart=storage").code == 8
+    other = drilled.check("--accept", "basket=storage")
+    assert other.code == Exit.USAGE
+    assert "--accept names basket, which is none of the services: cart" in other.said
 
 
 def test_what_is_left_of_a_service_that_is_gone_is_passed_by_unless_it_is_named(
