@@ -63,6 +63,20 @@ _HARMLESS = frozenset(
     }
 )
 
+# What it says of a chart that cannot (argoproj/argo-cd, ApplicationSourceHelm).
+_HARMLESS_TO_CHARTS = frozenset(
+    {
+        "ignoreMissingValueFiles",
+        "namespace",
+        "passCredentials",
+        "releaseName",
+        "skipCrds",
+        "skipSchemaValidation",
+        "skipTests",
+        "version",
+    }
+)
+
 # What of a glob is followed: stars, question marks, and braces that are not nested.
 _PLAIN_GLOB = regex(r"(?:[^{}\[\]\\,]|\{[^{}\[\]\\]*\})*")
 _GLOB_SIGN = regex(r"([*?{},])")
@@ -183,10 +197,11 @@ def _images(
 
 def changes_of(source: yaml.Node) -> set[str]:
     """Return what a source says that may change an image: of kustomize, of a chart."""
-    options, helm = entries(lookup(source, "kustomize")), entries(lookup(source, "helm"))
-    of_charts = {"values", "valuesObject", "parameters", "fileParameters", "valueFiles"}
-    return {f"kustomize.{key}" for key in options.keys() - _HARMLESS} | {
-        f"helm.{key}" for key in helm.keys() & of_charts
+    harmless = {"kustomize": _HARMLESS, "helm": _HARMLESS_TO_CHARTS}
+    return {
+        f"{tool}.{key}"
+        for tool, keys in harmless.items()
+        for key in entries(lookup(source, tool)).keys() - keys
     }
 
 

@@ -37,11 +37,17 @@ from unit.test_effective import BASE, WHOLE, effect_of
 
 # argo-cd.readthedocs.io, operator manual, application.yaml: what says of an image, and what not.
 SAYS_IMAGES = {
-    "helm": ("values", "valuesObject", "parameters", "fileParameters", "valueFiles"),
-    "kustomize": ("images", "patches", "components"),
+    "helm": (
+        *("values", "valuesObject", "parameters", "fileParameters", "valueFiles"),
+        *("kubeVersion", "apiVersions", "not-known"),
+    ),
+    "kustomize": ("images", "patches", "components", "kubeVersion", "apiVersions", "not-known"),
 }
 SAYS_NONE = {
-    "helm": ("releaseName", "version", "passCredentials", "skipCrds", "ignoreMissingValueFiles"),
+    "helm": (
+        *("releaseName", "version", "passCredentials", "skipCrds", "ignoreMissingValueFiles"),
+        *("namespace", "skipTests", "skipSchemaValidation"),
+    ),
     "kustomize": (
         *("version", "namePrefix", "nameSuffix", "commonLabels", "commonAnnotations", "namespace"),
         *("commonAnnotationsEnvsubst", "forceCommonLabels", "forceCommonAnnotations", "replicas"),
