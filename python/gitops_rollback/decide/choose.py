@@ -423,7 +423,7 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
         *(alias.environment for alias in at.aliases),
     }
     log: tuple[LogEntry, ...] = facts.ask(NeedLog())
-    found = find_revert(log, services, environments)
+    found = find_revert(log, services, environments, facts.account.newest)
     if found is None or not agree(found[0].from_image, facts.running):
         return []
     told, revert = found

@@ -112,12 +112,17 @@ def _groups(text: str, *actions: str) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def find_revert(
-    log: Sequence[LogEntry], services: Collection[str], environments: Collection[str]
+    log: Sequence[LogEntry],
+    services: Collection[str],
+    environments: Collection[str],
+    newest: Deed | None = None,
 ) -> tuple[Told, LogEntry] | None:
     """Return the deploy of a service that was taken back by hand since its last deed, and by what.
 
     `log` is newest first, what a merge brought right below it; the service may have several names.
-    A revert that was taken back itself is none.
+    A revert that was taken back itself is none. A state file's `newest` deed, whose commit may be
+    folded into one that says nothing, came since if it is later than the deploy: that was taken
+    back with its state file. Both are dated by who deploys.
     """
     undone: set[str] = set()
     for number, one in enumerate(log):
@@ -128,7 +133,8 @@ def find_revert(
         for other in taken:
             told = _told_of(other.message, services, environments)
             if told is not None and told.action == DEPLOY:
-                return told, one
+                is_past = newest is not None and (newest.at or "") > other.at
+                return None if is_past else (told, one)
         if _told_of(one.message, services, environments) is not None:
             return None
     return None

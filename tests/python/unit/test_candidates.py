@@ -312,6 +312,12 @@ def test_a_commit_that_was_reverted_by_hand_is_gone_back_already() -> None:
     assert isinstance(again, Refused)
     assert again.error.message == found.error.message
     assert isinstance(decided(Wish("rollback", PRESENT, again=True), there, answer), Change)
+    # Deeds since, folded into a commit that says nothing: their state file tells of them.
+    [deed] = state("0>1").deployed
+    since = replace(state("0>1"), deployed=(replace(deed, at=at(3)),))
+    squashed = service_at_tip(str(image("1")), since)
+    folded = telling(NeedLog=log("Merge (#7)", revert_of(1), told("deploy")))
+    assert isinstance(decided(Wish("rollback", PRESENT), squashed, folded), Change)
 
 
 def test_what_only_the_oldest_commits_tell_of_a_time_is_gone_back_to() -> None:
