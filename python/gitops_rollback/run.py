@@ -119,7 +119,7 @@ def carry_out(
     lost = 0
     while True:
         began = time.monotonic()
-        committer.begin(tip.branch)
+        committer.begin()
         try:
             snapshot = read(tip)
             facts = [_facts(at, session.url, first, filed) for at in snapshot.services]

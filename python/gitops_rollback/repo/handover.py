@@ -2,7 +2,8 @@
 
 Who waited has read the branch before, and to read it again takes three requests, while what he
 would read was just made beside him. So for as long as somebody waits there is a chain of commits
-that runs of this machine have pushed, each upon the one before, with a pack of what it brought.
+for each branch that runs of this machine have pushed, each upon the one before, with a pack of what
+it brought. He waits from before he asks the server: so nothing is pushed in between.
 Who finds in it the tip that he has read goes on from its end: that was the branch's tip later than
 what he read. Whether it still is, the server says when he pushes, as ever: where it is not, the
 push is lost, and the branch is read.
@@ -21,6 +22,7 @@ from errno import EPERM
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
+from gitops_rollback.repo.first_fetch import short_of
 from gitops_rollback.scratch import link, remove
 
 if TYPE_CHECKING:
@@ -29,14 +31,15 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gitops_rollback")
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHAIN = "chain"  # a line for each commit: its id, and its pack, which the first one has not
+# By branch, a line for each commit: its id, and its pack, which the first one has not.
+_CHAIN = "chain-{}"
 _LINE = regex(r"([0-9a-f]{40,64}) (-|pack-[0-9a-f]{40,64})")
 _ENDINGS = (".pack", ".idx")  # git takes what has an index for whole
 MOST = 200  # commits of a chain
 
 
 class Handover:
-    """The chain of one branch, in a folder that is this account's alone."""
+    """The chains of a repository's branches, in a folder that is this account's alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,21 +75,21 @@ class Handover:
         os.close(descriptor)
         return False
 
-    def is_elsewhere(self, tip: str) -> bool:
+    def is_elsewhere(self, branch: str, tip: str) -> bool:
         """Tell, while this run waits, whether what was handed on ends in another than its tip."""
         with self._tried("taken"):
-            chain = self._chain() if self._waiting is not None else []
+            chain = self._chain(branch) if self._waiting is not None else []
             return bool(chain) and chain[-1][0] != tip
         return False
 
-    def take(self, tip: str, packs: Path) -> str | None:
+    def take(self, branch: str, tip: str, packs: Path) -> str | None:
         """Return the end of the chain from a tip, with all that it brings; None without any.
 
         This run waits no more then.
         """
         try:
             with self._tried("taken"):
-                chain = self._chain() if self._waiting is not None else []
+                chain = self._chain(branch) if self._waiting is not None else []
                 places = (place for place, (commit, _pack) in enumerate(chain) if commit == tip)
                 found = chain[next(places, len(chain)) + 1 :]
                 for _commit, pack in found:
@@ -97,24 +100,25 @@ class Handover:
         finally:
             self.end()
 
-    def leave(self, before: str, commit: str, pack: Path) -> None:
+    def leave(self, branch: str, before: str, commit: str, pack: Path) -> None:
         """Put a commit to the end of the chain; one that is not upon the last begins another.
 
         `pack` is the path of its pack, without an ending.
         """
         with self._tried("handed on"):
-            chain = self._chain()
+            chain = self._chain(branch)
             if not chain or chain[-1][0] != before or len(chain) > MOST:
-                for file in self._folder.iterdir():
-                    file.unlink()
+                for _commit, old in chain:
+                    for ending in _ENDINGS:
+                        (self._folder / f"{old}{ending}").unlink(missing_ok=True)
                 chain = [(before, "-")]
             for ending in _ENDINGS:
                 link(pack.with_name(f"{pack.name}{ending}"), self._folder / f"{pack.name}{ending}")
-            written = pack.with_name(_CHAIN)
+            written = pack.with_name(_CHAIN.format(short_of(branch)))
             lines = (" ".join(line) for line in [*chain, (commit, pack.name)])
             written.write_text("\n".join(lines), encoding="utf-8")
-            (self._folder / _CHAIN).unlink(missing_ok=True)  # meanwhile there is none
-            link(written, self._folder / _CHAIN)
+            (self._folder / written.name).unlink(missing_ok=True)  # meanwhile there is none
+            link(written, self._folder / written.name)
 
     def _locked(self, how: int) -> int:
         """Return the folder, open and locked; raises `OSError`."""
@@ -128,9 +132,9 @@ class Handover:
             unless_locked.pop_all()
         return descriptor
 
-    def _chain(self) -> list[tuple[str, str]]:
+    def _chain(self, branch: str) -> list[tuple[str, str]]:
         """Return the commits that were handed on, each with its pack; raises `ValueError`."""
-        path = self._folder / _CHAIN
+        path = self._folder / _CHAIN.format(short_of(branch))
         lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
         found = [_LINE.fullmatch(line) for line in lines]
         if not all(found):

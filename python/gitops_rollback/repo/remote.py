@@ -188,12 +188,12 @@ class Remote:
     def is_past(self, branch: str) -> bool:
         """Tell whether another commit was handed on than the tip that is here."""
         known = self._copy.tip(branch)
-        return known is not None and self.turn.handover(branch).is_elsewhere(known)
+        return known is not None and self.turn.handover.is_elsewhere(branch, known)
 
     def take_over(self, branch: str) -> Tip | None:
         """Return the tip that was handed on, with what is new with it; None where none was."""
         known, packs = self._copy.tip(branch), self._copy.path / "objects" / "pack"
-        handed = self.turn.handover(branch).take(known, packs) if known else None
+        handed = self.turn.handover.take(branch, known, packs) if known else None
         return self._copy.know(Tip(branch, handed)) if handed is not None else None
 
     def hand_on(self, tip: Tip, commit: str) -> None:
@@ -201,7 +201,8 @@ class Remote:
 
         Where that fails, it reads the branch.
         """
-        handover = self.turn.handover(tip.branch)
+        handover = self.turn.handover
+        handover.end()  # for who pushed by his turn waits no more
         if not handover.is_wanted():
             return
         folder = self._copy.root / "new"
@@ -212,7 +213,8 @@ class Remote:
                 stdin=f"{commit}\n^{tip.commit}\n".encode(),
                 environment=self._git.fetching_nothing,
             )  # fmt: skip
-            handover.leave(tip.commit, commit, folder / f"pack-{read_oid(output, 'pack-objects')}")
+            pack = folder / f"pack-{read_oid(output, 'pack-objects')}"
+            handover.leave(tip.branch, tip.commit, commit, pack)
         except (OSError, RepositoryError) as error:
             _LOG.info("nothing is handed on: %s", error)
 
@@ -236,14 +238,16 @@ class Remote:
             self._copy.fetch_depth(branch, depth)
         self._copy.depths[branch] = max(depth, self._copy.depths.get(branch, 0))
 
-    def begin_push(self) -> bool:
+    def begin_push(self) -> None:
         """Take the turn if nobody has it, and let git ask ahead what each push asks first.
 
-        It is not waited for. Returns whether the turn is ours.
+        It is not waited for. Who finds another run at it says that he will take what is handed on:
+        he goes on from another tip, and asks then.
         """
         if self.turn.wait(0.0, 0.0):
             self._early = self._early or early_push.begin(self._git, self.url, self._copy.path)
-        return self.turn.is_ours
+        else:
+            self.turn.handover.wait()
 
     def _end_early(self) -> None:
         if self._early is not None:

@@ -12,7 +12,6 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from gitops_rollback.repo.first_fetch import short_of
 from gitops_rollback.repo.handover import Handover
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Turn:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
-        self._handovers: dict[str, Handover] = {}
+        self.handover = Handover(path.with_name(f"{path.name}.next"))
 
     def wait(self, seconds: float, stuck: float) -> bool:
         """Tell whether the turn is ours, after at most so many seconds.
@@ -68,20 +67,11 @@ class Turn:
         """Whether this run has the turn."""
         return self._descriptor is not None
 
-    def handover(self, branch: str) -> Handover:
-        """Return what is handed on of a branch."""
-        if branch not in self._handovers:
-            name = f"{self.path.name}.{short_of(branch)}"
-            self._handovers[branch] = Handover(self.path.with_name(name))
-        return self._handovers[branch]
-
     def end(self) -> None:
         """Give the turn on."""
-        for handover in self._handovers.values():
-            handover.end()
-            if self._descriptor is not None:
-                handover.is_wanted()  # else nothing of it stays
+        self.handover.end()
         if self._descriptor is not None:
+            self.handover.is_wanted()  # else nothing of it stays
             os.close(self._descriptor)
             self._descriptor = None
 

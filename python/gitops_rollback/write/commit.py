@@ -93,13 +93,10 @@ class Committer:
         """Give on the turn, where this run has it."""
         self._turn.end()
 
-    def begin(self, branch: str) -> None:
-        """Take the turn if nobody has it, and let git ask ahead what each push asks first.
-
-        Whoever has to wait for another run goes on from another tip, and begins then.
-        """
-        if self.takes_turns and not self.dry_run and not self.repository.begin_push():
-            self._turn.handover(branch).wait()
+    def begin(self) -> None:
+        """Take the turn if nobody has it, and let git ask ahead what each push asks first."""
+        if self.takes_turns and not self.dry_run:
+            self.repository.begin_push()
 
     def next_tip(self, branch: str) -> Tip:
         """Return the tip to decide on anew: what was handed on with the turn, else the server's."""

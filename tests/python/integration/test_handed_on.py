@@ -35,7 +35,7 @@ import os, sys, unittest.mock
 from integration.test_handed_on import run_at
 from gitops_rollback.repo.remote import Remote
 one = run_at(*sys.argv[1:4])
-one.committer.begin("main")
+one.committer.begin()
 print("has it", flush=True)
 sys.stdin.readline()
 with unittest.mock.patch.object(Remote, sys.argv[4], lambda *_: os.kill(os.getpid(), 9)):
@@ -60,7 +60,7 @@ class Run(NamedTuple):
 
     def waits(self) -> None:
         """Find that another one has the turn."""
-        self.committer.begin("main")
+        self.repository.begin_push()
         assert not Turn(self.repository.turn.path).wait(0, 0)
 
     def goes_on(self) -> Tip:
@@ -73,10 +73,13 @@ class Run(NamedTuple):
         return self.repository.read_file(tip.commit, path)
 
 
-def run_at(url: str, home: str, cache: str) -> Run:
+def run_at(url: str, home: str, cache: str, *, pushes: bool = False) -> Run:
     environment = {**os.environ, **WHO, "HOME": home}
     repository = Repository(url, environment, Deadline(60), Path(cache) if cache else None)
     watch = Stopwatch(lambda _phase: None)
+    if pushes:  # as the command does, before it waits for the tip
+        repository.begin("main")
+        repository.begin_push()
     return Run(
         repository, Committer(repository, Deadline(60), watch, dry_run=False),
         repository.open("main"),
@@ -113,12 +116,12 @@ def places(
 
 
 @pytest.fixture
-def start(places: tuple[str, str, str]) -> Iterator[Callable[[], Run]]:
+def start(places: tuple[str, str, str]) -> Iterator[Callable[..., Run]]:
     """Start runs that have read the branch."""
     with ExitStack() as stack:
 
-        def begun() -> Run:
-            one = run_at(*places)
+        def begun(*, pushes: bool = False) -> Run:
+            one = run_at(*places, pushes=pushes)
             stack.enter_context(one.repository)
             stack.enter_context(closing(one.committer))
             return one
@@ -147,14 +150,14 @@ def test_who_waited_goes_on_from_what_was_pushed_and_asks_for_his_own_push_alone
     server: GitHttpServer, start: Callable[[], Run]
 ) -> None:
     first, second, third = start(), start(), start()
-    first.committer.begin("main")
+    first.committer.begin()
     second.waits()
     third.waits()
     assert left(server)
     server.traffic.reset()
     first.change("apps/a.yaml", "a: 2\n")
     tip = second.goes_on()
-    second.committer.begin("main")
+    second.committer.begin()
     assert second.text(tip, "apps/a.yaml") == b"a: 2\n"
     second.change("apps/b.yaml", "b: 2\n", tip)
     tip = third.goes_on()
@@ -171,7 +174,7 @@ def test_who_finds_the_turn_free_at_last_goes_on_from_what_was_pushed_meanwhile(
     server: GitHttpServer, start: Callable[[], Run]
 ) -> None:
     first, second = start(), start()
-    first.committer.begin("main")
+    first.committer.begin()
     second.waits()
     commit = first.change("apps/a.yaml", "a: 2\n")
     server.traffic.reset()
@@ -180,11 +183,39 @@ def test_who_finds_the_turn_free_at_last_goes_on_from_what_was_pushed_meanwhile(
     assert second.committer.may_push("main", 1)
 
 
+def test_who_read_the_branch_before_another_one_pushed_goes_on_from_that(
+    server: GitHttpServer, start: Callable[..., Run]
+) -> None:
+    """He says that he waits as soon as he reads, and not when he comes to push."""
+    first = start()
+    first.committer.begin()
+    second = start(pushes=True)
+    commit = first.change("apps/a.yaml", "a: 2\n")
+    server.traffic.reset()
+    second.committer.begin()
+    assert second.goes_on().commit == commit
+    assert server.traffic.requests in ([], PUSH[:1]), "what a push asks first, and no more"
+
+
+def test_for_who_alone_waited_himself_nothing_is_packed(
+    server: GitHttpServer, start: Callable[..., Run]
+) -> None:
+    first = start()
+    first.committer.begin()
+    second = start(pushes=True)
+    first.committer.close()
+    second.committer.begin()
+    with patch("gitops_rollback.repo.handover.Handover.leave", side_effect=AssertionError):
+        second.change("apps/b.yaml", "b: 2\n")
+    assert subjects(server) == ["apps/b.yaml: b: 2"]
+    assert left(server) == []
+
+
 def test_a_push_by_somebody_else_makes_what_was_handed_on_worth_nothing(
     server: GitHttpServer, start: Callable[[], Run]
 ) -> None:
     first, second = start(), start()
-    first.committer.begin("main")
+    first.committer.begin()
     second.waits()
     first.change("apps/a.yaml", "a: 2\n")
     hand = pushed_by_hand(server)
@@ -206,7 +237,7 @@ def test_what_was_pushed_in_between_is_read_from_the_server(
 ) -> None:
     """What is handed on is not upon what was read."""
     first, second = start(), start()
-    first.committer.begin("main")
+    first.committer.begin()
     second.waits()
     hand = pushed_by_hand(server)
     with pytest.raises(PushLostError):

@@ -180,7 +180,7 @@ def test_who_finds_another_run_about_to_push_waits_and_reads_the_branch_again(
     assert committer.may_push("main", 0.5), "the turn is ours now"
     committer.close()
     with patch("gitops_rollback.repo.early_push.begin") as asks_ahead:
-        committer.begin("main")
+        committer.begin()
     asks_ahead.assert_called_once()
     assert not Turn(committer.repository.turn.path).wait(0.0, 0.0), "it was free, and is ours"
     assert committer.may_push("main", 0.5)
@@ -190,10 +190,10 @@ def test_who_finds_another_run_at_it_asks_nothing_ahead_of_a_push(committer: Com
     other = Turn(committer.repository.turn.path)
     assert other.wait(LONG, LONG)
     with patch("gitops_rollback.repo.early_push.begin") as asks_ahead:
-        committer.begin("main")
+        committer.begin()
         other.end()
         committer.dry_run = True
-        committer.begin("main")
+        committer.begin()
     assert not asks_ahead.called
 
 

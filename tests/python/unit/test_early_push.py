@@ -118,7 +118,8 @@ def test_what_was_asked_before_the_tip_was_read_is_asked_again_where_that_moved_
 ) -> None:
     environment = {**os.environ, **WHO, "HOME": str(tmp_path)}
     with Repository(f"{server.url}/m.git", environment, Deadline(60)) as repository:
-        assert repository.begin_push()
+        repository.begin_push()
+        assert repository.turn.is_ours
         while not server.traffic.sent:
             time.sleep(0.01)
         moved = other(server, at(server))

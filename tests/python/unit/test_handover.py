@@ -12,12 +12,14 @@ from unittest.mock import patch
 import pytest
 
 from gitops_rollback.repo import handover
+from gitops_rollback.repo.first_fetch import short_of
 from gitops_rollback.repo.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CHAIN = f"chain-{short_of('main')}"
 ONE, TWO, THREE, FOUR = (character * 40 for character in "1234")
 
 
@@ -47,7 +49,7 @@ def leave(place: Path, folder: Path, *commits: str) -> None:
     """Let a run for each commit but the first hand it on."""
     for before, commit in pairwise(commits):
         assert Handover(place).is_wanted()
-        Handover(place).leave(before, commit, pack(folder, commit))
+        Handover(place).leave("main", before, commit, pack(folder, commit))
 
 
 def names(folder: Path) -> list[str]:
@@ -64,8 +66,8 @@ def test_who_waits_goes_on_from_the_tip_that_he_has_with_what_came_upon_it(
 ) -> None:
     (packs := tmp_path / "packs").mkdir()
     leave(place, tmp_path, ONE, TWO, THREE)
-    assert waiting.is_elsewhere(tip)
-    assert waiting.take(tip, packs) == THREE
+    assert waiting.is_elsewhere("main", tip)
+    assert waiting.take("main", tip, packs) == THREE
     assert names(packs) == packs_of(*brought)
     assert (packs / f"pack-{THREE}.idx").read_text() == f"{THREE}.idx"
 
@@ -75,8 +77,8 @@ def test_upon_the_last_one_and_upon_what_nobody_here_pushed_there_is_nothing(
     place: Path, waiting: Handover, tmp_path: Path, tip: str
 ) -> None:
     leave(place, tmp_path, ONE, TWO, THREE)
-    assert waiting.is_elsewhere(tip) == (tip == FOUR)
-    assert waiting.take(tip, tmp_path / "packs") is None
+    assert waiting.is_elsewhere("main", tip) == (tip == FOUR)
+    assert waiting.take("main", tip, tmp_path / "packs") is None
 
 
 def test_what_somebody_else_pushed_in_between_begins_another_chain(
@@ -85,16 +87,24 @@ def test_what_somebody_else_pushed_in_between_begins_another_chain(
     (packs := tmp_path / "packs").mkdir()
     leave(place, tmp_path, ONE, TWO)
     leave(place, tmp_path, THREE, FOUR)
-    assert names(place) == ["chain", *packs_of(FOUR)]
-    assert waiting.is_elsewhere(ONE), "but what leads there is not here"
-    assert waiting.take(THREE, packs) == FOUR
+    assert names(place) == [CHAIN, *packs_of(FOUR)]
+    assert waiting.is_elsewhere("main", ONE), "but what leads there is not here"
+    assert waiting.take("main", THREE, packs) == FOUR
+
+
+def test_each_branch_has_a_chain_of_its_own(place: Path, waiting: Handover, tmp_path: Path) -> None:
+    leave(place, tmp_path, ONE, TWO)
+    Handover(place).leave("other", ONE, THREE, pack(tmp_path, THREE))
+    assert waiting.is_elsewhere("other", TWO)
+    leave(place, tmp_path, TWO, FOUR)
+    assert waiting.take("main", ONE, tmp_path) == FOUR
 
 
 def test_a_chain_has_an_end(place: Path, waiting: Handover, tmp_path: Path) -> None:
     with patch.object(handover, "MOST", 2):
         leave(place, tmp_path, ONE, TWO, THREE, FOUR)
-    assert names(place) == ["chain", *packs_of(FOUR)]
-    assert waiting.take(THREE, tmp_path) == FOUR
+    assert names(place) == [CHAIN, *packs_of(FOUR)]
+    assert waiting.take("main", THREE, tmp_path) == FOUR
 
 
 def test_where_nobody_waits_nothing_is_kept(place: Path, tmp_path: Path) -> None:
@@ -103,8 +113,8 @@ def test_where_nobody_waits_nothing_is_kept(place: Path, tmp_path: Path) -> None
     run = Handover(place)
     run.wait()
     leave(place, tmp_path, ONE, TWO)
-    run.take(ONE, tmp_path)
-    assert not run.is_elsewhere(ONE), "it waits no more"
+    run.take("main", ONE, tmp_path)
+    assert not run.is_elsewhere("main", ONE), "it waits no more"
     assert not Handover(place).is_wanted()
     assert not place.exists()
 
@@ -128,11 +138,11 @@ def test_what_came_to_harm_is_not_taken(
     (packs := tmp_path / "packs").mkdir()
     leave(place, tmp_path, ONE, TWO)
     if harm == "chain":
-        (place / "chain").write_text(f"{ONE} -\n{TWO} ../../pack")
+        (place / CHAIN).write_text(f"{ONE} -\n{TWO} ../../pack")
     else:
         (place / f"pack-{TWO}.idx").unlink()
-    assert waiting.is_elsewhere(ONE) == (harm == "pack")
-    assert waiting.take(ONE, packs) is None
+    assert waiting.is_elsewhere("main", ONE) == (harm == "pack")
+    assert waiting.take("main", ONE, packs) is None
     assert f"pack-{TWO}.idx" not in names(packs)
 
 
@@ -153,12 +163,12 @@ def test_a_place_that_is_not_this_accounts_alone_is_not_used(
     run.wait()
     assert not Handover(place).is_wanted()
     assert place.exists(), "it is left alone"
-    assert run.take(ONE, tmp_path) is None
+    assert run.take("main", ONE, tmp_path) is None
 
 
 def test_where_links_are_not_it_is_copied(place: Path, waiting: Handover, tmp_path: Path) -> None:
     (packs := tmp_path / "packs").mkdir()
     with patch.object(os, "link", side_effect=OSError(18, "Cross-device link")):
         leave(place, tmp_path, ONE, TWO, THREE)
-        assert waiting.take(ONE, packs) == THREE
+        assert waiting.take("main", ONE, packs) == THREE
     assert names(packs) == packs_of(TWO, THREE)
