@@ -11,7 +11,7 @@ from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, one_line, title
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import LogEntry
@@ -120,9 +120,8 @@ def find_revert(
     """Return the deploy of a service that was taken back by hand since its last deed, and by what.
 
     `log` is newest first, what a merge brought right below it; the service may have several names.
-    A revert that was taken back itself is none. A state file's `newest` deed, whose commit may be
-    folded into one that says nothing, came since if it is later than the deploy: that was taken
-    back with its state file. Both are dated by who deploys.
+    A revert that was taken back itself is none, nor one since which the state file has a `newest`
+    deed, whose commit was folded into one that says nothing.
     """
     undone: set[str] = set()
     for number, one in enumerate(log):
@@ -133,11 +132,27 @@ def find_revert(
         for other in taken:
             told = _told_of(other.message, services, environments)
             if told is not None and told.action == DEPLOY:
-                is_past = newest is not None and (newest.at or "") > other.at
+                below = log[log.index(other) + 1 :]
+                deeds = (_told_of(entry.message, services, environments) for entry in below)
+                is_past = newest is not None and _is_since(newest, other, deeds)
                 return None if is_past else (told, one)
         if _told_of(one.message, services, environments) is not None:
             return None
     return None
+
+
+def _is_since(newest: Deed, deploy: LogEntry, below: Iterable[Told | None]) -> bool:
+    """Tell whether a state file's newest deed came since a deploy that was taken back with it.
+
+    What a commit below the deploy tells did not, whatever clocks say; else they alone tell.
+    """
+    known = {_step(told.deed) for told in below if told is not None}
+    return _step(newest) not in known and (newest.at or "") > deploy.at
+
+
+def _step(deed: Deed) -> tuple[str, str | None, str]:
+    before = deed.from_image
+    return deed.action, before.canonical if before else None, deed.image.canonical
 
 
 def _taken_back(revert: LogEntry, older: Sequence[LogEntry]) -> list[LogEntry]:

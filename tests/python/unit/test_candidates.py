@@ -21,7 +21,8 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import JenkinsError, NotFoundError, RegistryError
-from gitops_rollback.model import LogEntry
+from gitops_rollback.ledger.message import Told, render
+from gitops_rollback.model import Deed, LogEntry
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
 from unit.builders import (
@@ -318,6 +319,10 @@ def test_a_commit_that_was_reverted_by_hand_is_gone_back_already() -> None:
     squashed = service_at_tip(str(image("1")), since)
     folded = telling(NeedLog=log("Merge (#7)", revert_of(1), told("deploy")))
     assert isinstance(decided(Wish("rollback", PRESENT), squashed, folded), Change)
+    # One that is told below the deploy is not since, though an agent's clock was ahead.
+    first = render([Told("cart", "production", Deed("deploy", image("1"), image("0")))])
+    below = telling(NeedLog=log(revert_of(2), told("deploy"), first))
+    assert isinstance(decided(Wish("rollback", PRESENT), squashed, below), Refused)
 
 
 def test_what_only_the_oldest_commits_tell_of_a_time_is_gone_back_to() -> None:
