@@ -262,8 +262,14 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
 
 
 def told_restored(at: ServiceAtTip) -> tuple[str, ...]:
-    """Say which files of the ledger are gone from the tip, and count all the same."""
-    return tuple(f"{path} was deleted, and counts as it stood before" for path in at.restored)
+    """Say which files of the ledger are gone or broken at the tip, and count all the same."""
+    gone = tuple(f"{path} was deleted, and counts as it stood before" for path in at.restored)
+    return gone + tuple(
+        f"{file.path} is broken, and counts as it stood before; to put it back: git checkout "
+        f"{file.stood[:12]} -- {file.path}, then commit and push it"
+        for file in (*at.holds.ours, *at.holds.lost)
+        if file.stood
+    )
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:

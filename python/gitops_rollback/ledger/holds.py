@@ -153,7 +153,8 @@ class Hold(OfDeed):
 class HeldFile:
     """A hold in force as its own file tells it: for which fields, and what was bad then.
 
-    Service and environment are what they were called then, for people.
+    Service and environment are what they were called then, for people. Where the file is broken,
+    it is as it `stood` at a commit before.
     """
 
     service: str
@@ -162,6 +163,7 @@ class HeldFile:
     fields: tuple[NotedField, ...]
     bad: tuple[Bad, ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
+    stood: str | None = None
 
     @property
     def path(self) -> str:
@@ -338,7 +340,7 @@ def may_be_of(noted: NotedField, fields: Iterable[ImageField]) -> bool:
 
 
 class BrokenHoldError(RepositoryError):
-    """The file of a hold says nothing that can be read."""
+    """The file of a hold says nothing that can be read: what it said before may stand for it."""
 
 
 def parse_held(data: bytes, path: str) -> HeldFile:
@@ -409,5 +411,6 @@ def _marker_from_json(document: Mapping[str, Any]) -> HeldMarker:
 def _broken(path: str, reason: str) -> BrokenHoldError:
     return BrokenHoldError(
         f"the hold {path} is broken: {reason}",
-        f"restore it from Git (git log -- {path}), or delete it where its hold has ended",
+        f"no commit in reach has a sound one: delete it (git rm {path}, then commit and push it); "
+        "a hold that a state file names stands without it",
     )

@@ -20,7 +20,14 @@ from gitops_rollback.errors import (
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import find_fields, once
 from gitops_rollback.ledger.holds import FOLDER as HELD
-from gitops_rollback.ledger.holds import Holds, find_holds, may_be_of, parse_held, place_holds
+from gitops_rollback.ledger.holds import (
+    BrokenHoldError,
+    Holds,
+    find_holds,
+    may_be_of,
+    parse_held,
+    place_holds,
+)
 from gitops_rollback.ledger.state import (
     FOLDER,
     BrokenStateError,
@@ -46,6 +53,7 @@ from gitops_rollback.look.standings import fields_where_noted, read_standings
 from gitops_rollback.model import ROLLBACK, is_name
 from gitops_rollback.refusals import typed
 from gitops_rollback.repo.objects import Tip
+from gitops_rollback.repo.repository import LAST_LOOK
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.catalogue import ServiceFields, refuse_others_fields, two_meanings
 from gitops_rollback.services.config import (
@@ -437,7 +445,7 @@ def _left_of(
     name, or environment.
     """
     path = path_of(environment.name, name)
-    held = [parse_held(data, place) for place, data in files.items() if is_held(place)]
+    held = _held(repository, tip, files)
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
@@ -542,11 +550,33 @@ def _raw_state(
 
 
 def _held(repository: Repository, tip: Tip, data: Mapping[str, bytes]) -> tuple[HeldFile, ...]:
-    """Return the holds among some files; raise `RepositoryError` where something hides them."""
-    held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
+    """Return the holds among some files; raise `RepositoryError` where something hides them.
+
+    One whose file is broken counts as it stood before; it is an error where no commit tells.
+    """
+    held = []
+    for path, content in data.items():
+        if is_held(path):
+            try:
+                held.append(parse_held(content, path))
+            except BrokenHoldError:
+                stood = _as_it_stood(repository, tip, path)
+                if stood is None:
+                    raise
+                held.append(stood)
     if not held:
         _refuse_what_is_in_the_way(repository, tip, f"{HELD}/ID.json")
-    return held
+    return tuple(held)
+
+
+def _as_it_stood(repository: Repository, tip: Tip, path: str) -> HeldFile | None:
+    """Return a hold as its file was sound last; None where it is not in reach."""
+    changes = [one for is_there, one in repository.versions(tip, path, LAST_LOOK) if is_there]
+    blobs = repository.read(one.oid for one in changes)
+    for change in changes:
+        with suppress(BrokenHoldError):
+            return replace(parse_held(blobs[change.oid], path), stood=change.commit)
+    return None
 
 
 def _refuse_what_is_in_the_way(repository: Repository, tip: Tip, path: str) -> None:

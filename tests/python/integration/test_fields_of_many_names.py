@@ -527,6 +527,31 @@ def test_a_hold_that_was_merged_beside_another_name_s_file_and_deleted_by_hand_s
     assert shop.refused(6, "refused", *again).error["code"] == "bad"
 
 
+def test_a_hold_whose_file_is_broken_counts_as_it_stood_and_stops_nobody_else(held: Shop) -> None:
+    [path] = held_files(held)
+    sound = held.bytes_of(path)
+    held.commit({path: b"{}", CART_STATE: None}, "Tidy up")
+    held.ok("deploy", "--service", "payment", "--image", image("2.1.0", "payment"))
+    told = f"{path} is broken, and counts as it stood before; to put it back: git checkout "
+    run = held.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.6.0"))
+    assert run.error["code"] == "held"
+    run = held.ok("plan", "--service", "cart", "--again")
+    commit = "".join(run.service()["findings"]).partition(told)[2].partition(" ")[0]
+    assert held.git("show", f"{commit}:{path}").encode() == sound.strip()
+    held.ok("release", "--service", "cart", *REASON)
+    assert held_files(held) == []
+
+
+def test_a_file_among_holds_that_never_was_one_is_to_be_deleted(held: Shop) -> None:
+    path = ".gitops-rollback/.held/notes.json"
+    held.commit({path: b"[]"})
+    run = held.refused(1, "repository", "plan", "--service", "cart")
+    assert f"the hold {path} is broken" in run.error["message"]
+    assert f"delete it (git rm {path}, then commit and push it)" in run.error["hint"]
+    held.commit({path: None})
+    held.ok("plan", "--service", "cart", "--again")
+
+
 def test_a_tag_means_what_it_was_written_with_last_whatever_name_s_file_is_left(
     tmp_path: Path,
 ) -> None:

@@ -330,6 +330,15 @@ def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
     assert "cart.json was deleted, and counts as it stood before" in plan.findings[0]
 
 
+def test_a_hold_whose_file_is_broken_is_told_of() -> None:
+    there = replace(place(), state=HELD)
+    broken = HeldFile("cart", "production", HOLD, HELD.fields, stood="e" * 40)
+    at = replace(there, holds=replace(there.holds, ours=(broken,)))
+    [told] = changed(wish("release"), at).warnings
+    assert f"{broken.path} is broken, and counts as it stood before" in told
+    assert f"git checkout eeeeeeeeeeee -- {broken.path}" in told
+
+
 def revert_of_it() -> str:
     return f'Revert "cart"\n\nThis reverts commit {1:040x}.\n'
 
