@@ -167,8 +167,8 @@ class Session:
             snapshot = read_snapshot(repository, request, tip)
         for reason in snapshot.left_out:
             say(f"left out: {reason}")
-        for reason, command in snapshot.retired:
-            say(f"retired: {reason}; if it is gone for good: {command}")
+        for reason, way in snapshot.retired:
+            say(f"{reason}; {way}")
         return snapshot
 
     def open_tip(self, repository: Repository) -> Tip:

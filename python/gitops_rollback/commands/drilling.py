@@ -130,7 +130,7 @@ class _Drill:
         here = read.environment.name
         self.findings += (one for name, one in unread.items() if (name, here) not in theirs)
         self.findings += (
-            Finding("hold", read.environment.told, WARNING, one[0], f"{one[1]}, if it is gone")
+            Finding("hold", read.environment.told, WARNING, *one)
             for one in (retired[0] if retired else ())
             if all(one in others for others in retired)
         )

@@ -27,9 +27,10 @@ from gitops_rollback.ledger.holds import (
 )
 from gitops_rollback.ledger.state import State, joined, path_of
 from gitops_rollback.model import images_of
+from gitops_rollback.refusals import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.holds import Bad, Hold
@@ -59,16 +60,25 @@ def standing(
         if state in twins
         or (state.environment not in at.elsewhere and _may_be_of(state, fields, branch))
     )
-    holds = _with_own(find_holds(held, fields), own)
+    placed = tuple(held)
+    holds = _with_own(find_holds(placed, fields), own)
     theirs = tuple(file for file in holds.lost if file.environment in at.elsewhere)
     lost_here = tuple(file for file in holds.lost if file not in theirs)
-    holds = Holds(holds.ours, lost_here, (*holds.retired, *theirs))
+    holds = Holds(holds.ours, lost_here, (*holds.retired, *theirs), dict(_like(placed, at)))
     states = [state for state in (own, *aliases) if state is not None]
     bad = [entry for file in holds.ours for entry in file.bad]
     bad += [entry for state in lost for entry in state.bad]
     if states or holds.ours or bad:
         own, holds = one_account(joined([at.account, *aliases]), states, holds, bad)
     return replace(at, state=own, aliases=aliases, holds=holds, lost=lost)
+
+
+def _like(placed: Iterable[PlacedHold], at: ServiceAtTip) -> Iterator[tuple[str, ImageField]]:
+    """Yield the holds, by id, whose lost field a field of their environment may be."""
+    for one in placed:
+        is_there = one.file.environment in at.elsewhere  # in another environment than this one
+        fields = (field for field in one.like if at.found.environment.holds(field.path) != is_there)
+        yield from ((one.file.hold.id, field) for field in fields)
 
 
 def one_account(
@@ -209,16 +219,30 @@ def _may_be_of(
 
 
 def retired_holds(services: Iterable[ServiceAtTip]) -> tuple[tuple[str, str], ...]:
-    """Say which holds in force have lost their field and are nobody's, and how each is removed."""
+    """Say which holds in force have lost their field and are nobody's, and how each is removed.
+
+    One that may be of a service that is not among these is not removed: that service tells more.
+    """
     every = tuple(services)
     found = []
     for file in every[0].holds.retired if every else ():
-        if all(file in at.holds.retired for at in every):
-            is_only = file.environment == every[0].environment and not every[0].elsewhere
-            where = file.fields[0].place if file.fields else "and none was written down"
-            told = f"the hold {file.hold.id} of {file.title} (since {file.hold.at})"
+        if not all(file in at.holds.retired for at in every):
+            continue
+        first = every[0]
+        here = first.environment
+        where = file.fields[0].place if file.fields else "and none was written down"
+        told = f"the hold {file.hold.id} of {file.title} (since {file.hold.at})"
+        told += f": its field is found no more, {where}"
+        like = first.holds.like.get(file.hold.id)
+        if like is None:
+            is_only = file.environment == here and not first.elsewhere
             command = retiring(file.service, file.environment, is_only=is_only)
-            found.append((f"{told}: its field is found no more, {where}", command))
+            found.append((f"retired: {told}", f"if it is gone for good: {command}"))
+        else:
+            there = file.environment if file.environment in first.elsewhere else here
+            name = typed(min(names_of([like])), there)
+            way = f"gitops-rollback check {name} tells more"
+            found.append((f"lost-hold: {told}, and may be {like.place}", way))
     return tuple(found)
 
 

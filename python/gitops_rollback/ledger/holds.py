@@ -178,11 +178,15 @@ class HeldFile:
 
 @dataclass(frozen=True)
 class PlacedHold:
-    """A hold in force, the places of its fields on the branch, and those that are found no more."""
+    """A hold in force, the places of its fields on the branch, and those that are found no more.
+
+    Where none is found, they may be those of the branch that are `like` them.
+    """
 
     file: HeldFile
     there: frozenset[FieldKey]
     missing: tuple[NotedField, ...]
+    like: tuple[ImageField, ...] = ()
 
     @property
     def as_lost(self) -> PlacedHold:
@@ -195,12 +199,14 @@ class Holds:
     """The holds that count for a service.
 
     `ours` hold one of its fields, by whatever name; `lost` have lost their field, and it may be one
-    of the service's; `retired` have lost it, and it is nobody's that is known here.
+    of the service's; `retired` have lost it, and it is nobody's that is known here, though a field
+    that is `like` it, by the hold's id, may be.
     """
 
     ours: tuple[HeldFile, ...] = ()
     lost: tuple[HeldFile, ...] = ()
     retired: tuple[HeldFile, ...] = ()
+    like: Mapping[str, ImageField] = field(default_factory=dict)
 
 
 def bad_match(
@@ -302,7 +308,8 @@ def place_holds(held: Iterable[HeldFile], branch: Iterable[ImageField]) -> tuple
         found = find_fields(file.fields, everything)
         there = frozenset(match.field.key for match in found if match.field is not None)
         missing = tuple(match.noted for match in found if match.field is None)
-        placed.append(PlacedHold(file, there, missing))
+        like = () if there else (one for one in everything if _may_be(missing, one))
+        placed.append(PlacedHold(file, there, missing, tuple(like)))
     return tuple(placed)
 
 
@@ -323,6 +330,10 @@ def find_holds(placed: Iterable[PlacedHold], own: Iterable[ImageField]) -> Holds
         elif not one.there:
             retired.append(one.file)
     return Holds(tuple(ours), tuple(lost), tuple(retired))
+
+
+def _may_be(missing: Iterable[NotedField], present: ImageField) -> bool:
+    return any(may_be_of(noted, [present]) for noted in missing)
 
 
 def may_be_of(noted: NotedField, fields: Iterable[ImageField]) -> bool:

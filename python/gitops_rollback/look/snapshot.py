@@ -82,8 +82,8 @@ class Snapshot:
     """Configuration and services at a tip.
 
     `left_out` names what was taken for a service because all were meant, and why it is none here;
-    `retired` those that have a state file and no image field any more; `unread` has those that
-    cannot be read, where these were to be told apart.
+    `retired` tells of state files and holds without a field, and how to go on; `unread` has those
+    that cannot be read, where these were to be told apart.
     """
 
     tip: Tip
@@ -247,26 +247,26 @@ class _Found:
     def gone(
         self, config: Config, environment: Environment, theirs: Collection[tuple[str, str]] = ()
     ) -> Iterator[tuple[str, str]]:
-        """Yield what is retired, but for state files of others' fields, and the command for each.
+        """Yield what is retired, but for state files of others' fields, and what to do with each.
 
         A field that is only called otherwise goes on with what its file says.
         """
         is_only = config.environments.keys() <= {environment.name}
         for name, message in self.retired.items():
             if (name, environment.name) not in theirs:
-                yield message, retiring(name, environment.name, is_only=is_only)
+                command = retiring(name, environment.name, is_only=is_only)
+                yield f"retired: {message}", f"if it is gone for good: {command}"
 
     def refuse_nothing(self, config: Config, environment: Environment) -> None:
         """Raise `ConfigError` if there is none."""
         if self.services or self.unread:
             return
-        command = next((command for _message, command in self.gone(config, environment)), None)
+        way = next((way for _message, way in self.gone(config, environment)), None)
         raise ConfigError(
             f"none of the services of {environment.told} can be read: "
             f"{'; '.join((*self.left_out, *self.retired.values()))}",
-            f"for what is gone: {command}"
-            if command
-            else f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
+            way
+            or f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
         )
 
 

@@ -374,6 +374,24 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
     shop.refused(4, "not-found", "history", "--service", "cart", "--retire", "--reason", "gone")
 
 
+def test_a_hold_that_may_be_of_a_service_that_is_merely_found_is_not_retired(
+    tmp_path: Path,
+) -> None:
+    cart = WEB.replace("cart-web", "cart")
+    shop = Shop(tmp_path).open({CART_PATH: cart, "pay.yaml": cart.replace("cart", "pay")})
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    shop.deploy("2.0.0", name="pay")
+    shop.commit({CART_PATH: shop.text().replace("server", "web"), CART_STATE: None})
+    for command in ("plan", "check"):
+        run = shop.run(command, "--all")
+        text = run.said + json.dumps(run.result)
+        assert "its field is found no more" in text
+        assert "retired" not in text
+        assert "gitops-rollback check cart tells more" in text
+    assert "history cart --repair --hold" in json.dumps(shop.run("check", "cart").result)
+
+
 def test_a_renamed_service_is_not_retired_and_its_bad_image_stays_bad(tmp_path: Path) -> None:
     config = '[defaults]\nmanifests = ["apps/{{service}}/*.yaml"]\n'
     config += '[services.{}]\nmanifests = ["apps/cart/*.yaml"]\n'
@@ -475,7 +493,9 @@ def test_of_services_that_are_all_gone_it_is_said_how_what_is_left_is_removed(
     shop.deploy("1.5.0")
     shop.commit({CART_PATH: None})
     run = shop.refused(1, "config", "plan", "--all")
-    assert run.error["hint"].startswith("for what is gone: gitops-rollback history cart --retire")
+    assert run.error["hint"].startswith(
+        "if it is gone for good: gitops-rollback history cart --retire"
+    )
     shop.ok(*run.error["hint"].partition("gitops-rollback ")[2].split())
 
 

@@ -550,6 +550,7 @@ ALIAS = replace(state("1>2"), service="shop", fields=(NOTED,))
 MOVED_AWAY = replace(ALIAS, fields=(replace(NOTED, name="basket", path="b.yaml"),))
 FIELD = cast("ImageField", HERE)
 BASKET = cast("ImageField", replace(HERE, path="b.yaml", name="basket"))
+PAY = cast("ImageField", replace(HERE, path="p.yaml", name="pay", value="acme/pay:1"))
 
 
 def standing_of(
@@ -706,16 +707,35 @@ def test_a_state_file_moves_to_the_name_that_its_fields_have_or_nothing_is_writt
 def test_a_hold_is_retired_where_it_is_nobody_s() -> None:
     gone = place(1, holds=Holds(retired=(OURS, replace(LATER, fields=()))))
     [(one, command), (two, _command)] = retired_holds([gone, gone])
-    assert one.startswith("the hold held1 of cart production (since ")
-    assert command == "gitops-rollback history cart --retire --reason TEXT"
+    assert one.startswith("retired: the hold held1 of cart production (since ")
+    assert command.endswith(": gitops-rollback history cart --retire --reason TEXT")
     there = replace(gone, elsewhere=frozenset({"staging"}))
-    assert retired_holds([there])[0][1].split()[3:5] == ["--environment", "production"]
+    assert "cart --environment production --retire" in retired_holds([there])[0][1]
     removed = Holds(retired=(replace(OURS, environment="old"),))
     assert "--environment old" in retired_holds([place(1, holds=removed)])[0][1]
     assert one.endswith(f"its field is found no more, {NOTED.place}")
     assert two.endswith("its field is found no more, and none was written down")
     assert retired_holds([gone, place()]) == ()
     assert retired_holds([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "elsewhere"), [("production", ()), ("old", ()), ("staging", ("staging",))]
+)
+def test_a_hold_that_may_be_of_a_service_beside_these_is_not_retired(
+    environment: str, elsewhere: tuple[str, ...]
+) -> None:
+    held = replace(OURS, environment=environment, fields=(replace(NOTED, container="old"),))
+    [cart] = place().found.fields
+    found = standing_of(None, [], [held], fields=[PAY], branch=[PAY, cart], elsewhere=elsewhere)
+    [(told, hint)] = retired_holds([found])
+    if not elsewhere:
+        assert told.endswith(f"found no more, {held.fields[0].place}, and may be {cart.place}")
+        assert hint == "gitops-rollback check cart --environment production tells more"
+    else:
+        assert told.startswith("retired: ")
+        assert "history cart --environment staging --retire" in hint
+    assert retired_holds([found, standing_of(None, [], [held])]) == ()
 
 
 def test_a_service_whose_fields_have_a_second_name_writes_what_is_bad_and_held_for_both() -> None:
