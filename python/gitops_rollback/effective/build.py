@@ -43,6 +43,8 @@ from gitops_rollback.effective.tree import TreeError, entries, find, text_node, 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import (
+    are_named,
+    holds_definitions_alone,
     items_of,
     line_of,
     lookup,
@@ -57,8 +59,13 @@ from gitops_rollback.manifest.kustomize import (
     merged_entries,
     read_entry,
 )
-from gitops_rollback.manifest.objects import objects_of
-from gitops_rollback.manifest.scalars import block_of, in_host, refuse_template_file
+from gitops_rollback.manifest.objects import objects_of, odd_objects
+from gitops_rollback.manifest.scalars import (
+    block_of,
+    in_host,
+    refuse_duplicate_keys,
+    refuse_template_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,6 +76,11 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Addition, ImageEntry, Kustomization, Listed
 
 _SCHEMA = "v1.21.2"  # of the Kubernetes API, that kustomize has built in since 2021
+_FAILS = "the build fails"
+_MEND = (
+    "mend it, or list it nowhere; where Flux takes every YAML file of a folder, move it to another,"
+    f" or name it in .sourceignore; {ACCEPT}"
+)
 _NO_PATH = "it names no path, on which kustomize fails"
 _PATCHING = frozenset(
     {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
@@ -104,6 +116,7 @@ class Builder:
         self.shared: dict[int, str] = {}  # what replacements copy to where no digest can be
         self._in_place: dict[int, ParsedFile] = {}  # what is written into kustomizations
         self._objects: dict[str, tuple[Resource, ...]] = {}
+        self._flaws: dict[str, Unknown | None] = {}
 
     def of_folder(self, folder: str, addition: Addition | None = None) -> Work:
         """Return what the kustomization of a folder makes; with an addition it is made anew."""
@@ -166,7 +179,7 @@ class Builder:
         work.paths.append(path)
         names = (posixpath.join(kustomization.folder, name) for name in KUSTOMIZATION_NAMES)
         for other in (one for one in names if one in self.raw and one != path):
-            why = f"{other} stands beside it: the build fails"
+            why = f"{other} stands beside it: {_FAILS}"
             hint = f"take one of them away, {ACCEPT}"
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         for resource in kustomization.resources:
@@ -186,6 +199,7 @@ class Builder:
             why = "it is not there" if component is None else "it is no Component: the build fails"
             work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
         elif folder not in self._running:
+            self._refuse_empty(component, work)
             self._running.append(folder)
             self._run(component, work)
             self._running.pop()
@@ -194,34 +208,65 @@ class Builder:
         """Add the objects of a resource: a folder with a kustomization, or a file."""
         if path in self.by_folder:
             if self.by_folder[path].is_component:
-                why, hint = "it is a Component: the build fails", f"list it in components, {ACCEPT}"
+                why, hint = f"it is a Component: {_FAILS}", f"list it in components, {ACCEPT}"
                 work.failures.append(Unknown(by, line, f"resource {path}", why, hint))
+            self._refuse_empty(self.by_folder[path], work)
             new = self.of_folder(path)
             self._refuse_twice(new.resources, path, by, line, work)
             work.add(new)
-        elif path in self._files:
+        elif path not in self.raw:
+            missing = Unknown(by, line, f"resource {path}", "it was not read, or cannot be", LOOK)
+            work.unread.append(missing)  # it may be another service's
+            if any(posixpath.join(path, name) in self.raw for name in KUSTOMIZATION_NAMES):
+                work.failures.append(missing)
+        else:
+            self._take_file(path, by, line, work)
+
+    def _take_file(self, path: str, by: str, line: int, work: Work) -> None:
+        """Add the objects of a file; one that names no image is only looked at in doubt."""
+        data = self.raw[path]
+        if path not in self._flaws:
+            self._flaws[path] = self._flaw(path, data)
+        flaw = self._flaws[path]
+        if flaw is not None:
+            work.unread.append(flaw)
+            work.failures.append(flaw)
+        if path in self._files:
             found = self.of_file(path)
             self._refuse_twice(found, path, by, line, work)
             work.resources += found
             work.paths.append(path)
-        elif self._is_sound(path):
+        elif b"image" not in data or holds_definitions_alone(data):
             work.hidden.append(path)
-        else:
-            why = "it is not there, or cannot be read"
-            work.unread.append(Unknown(by, line, f"resource {path}", why, LOOK))
+        elif flaw is None:
+            work.unread.append(Unknown(by, line, f"resource {path}", "it cannot be read", LOOK))
 
-    def _is_sound(self, path: str) -> bool:
-        """Tell whether a file that was not parsed, as it names no image, can be applied.
+    def _flaw(self, path: str, data: bytes) -> Unknown | None:
+        """Return on what of a file kustomize fails: no YAML, or no object with kind and name.
 
         Braces in quotes are a text for who reads the object, such as an ExternalSecret's.
         """
-        data = self.raw.get(path, b"image")
-        if b"{{" in data:
-            try:
-                refuse_template_file(parse_once(path, data))
-            except ManifestError:
-                return False
-        return b"image" not in data
+        file = self._files.get(path)
+        if file is None and b"{{" not in data and are_named(data):
+            return None
+        try:
+            file = file or parse_once(path, data)
+            refuse_template_file(file)
+            refuse_duplicate_keys(path, file.nodes)
+        except ManifestError as error:
+            return Unknown(path, 1, "this file", f"{error}: {_FAILS}", _MEND)
+        odd = next((node for root in file.trees for node in odd_objects(root)), None)
+        if odd is None:
+            return None
+        why = f"it is no object of Kubernetes, which has a kind and a name: {_FAILS}"
+        return Unknown(path, line_of(odd), "this file", why, _MEND)
+
+    def _refuse_empty(self, one: Kustomization, work: Work) -> None:
+        """Note that a kustomization says nothing (types/kustomization.go, CheckEmpty)."""
+        if one.is_empty:
+            hint = f"write `resources: []` into it, {ACCEPT}"
+            why = f"it is empty: {_FAILS}"
+            work.failures.append(Unknown(one.path, 1, "kustomization", why, hint))
 
     def _refuse_twice(
         self, new: Iterable[Resource], path: str, by: str, line: int, work: Work

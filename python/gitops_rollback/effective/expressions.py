@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from gitops_rollback.effective.tree import OPAQUE, entries, is_null
+from gitops_rollback.effective.tree import OPAQUE, entries
 from gitops_rollback.late import regex
-from gitops_rollback.manifest.document import truth_of
+from gitops_rollback.manifest.document import is_null, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -17,18 +17,11 @@ from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose, doubts_of
 from gitops_rollback.effective.stacks import declared_of
-from gitops_rollback.effective.tree import (
-    TreeError,
-    entries,
-    find,
-    is_null,
-    mapping,
-    opaque_node,
-    with_path,
-)
+from gitops_rollback.effective.tree import TreeError, entries, find, mapping, opaque_node, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import (
+    is_null,
     items_of,
     line_of,
     lookup,

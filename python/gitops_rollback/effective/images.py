@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.tree import entries, is_null, mapping, sequence
+from gitops_rollback.effective.tree import entries, mapping, sequence
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import is_null, items_of, lookup, text_of
 from gitops_rollback.manifest.objects import POD_SPECS, REPORTED_POD_SPECS
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 

@@ -18,10 +18,11 @@ from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.effective.templates import Templates
-from gitops_rollback.effective.tree import find, is_null
+from gitops_rollback.effective.tree import find
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.document import (
+    is_null,
     items_of,
     line_of,
     lookup,

@@ -27,7 +27,6 @@ from gitops_rollback.effective.tree import (
     apply_operations,
     entries,
     find,
-    is_null,
     operations,
     strategic_merge,
     with_path,
@@ -35,7 +34,7 @@ from gitops_rollback.effective.tree import (
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
-from gitops_rollback.manifest.document import lookup, parse, text_of, walk
+from gitops_rollback.manifest.document import is_null, lookup, parse, text_of, walk
 from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
 from gitops_rollback.manifest.objects import unlisted
 from gitops_rollback.manifest.scalars import block_of

@@ -20,12 +20,13 @@ import yaml
 from gitops_rollback.effective.effect import OTHER, UNKNOWN, Finding
 from gitops_rollback.effective.grammar import GENERATORS, TRANSFORMERS
 from gitops_rollback.effective.objects import identity_of
-from gitops_rollback.effective.tree import entries, find, is_null
+from gitops_rollback.effective.tree import entries, find
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image, may_be
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import (
+    is_null,
     items_of,
     lookup,
     parse,

@@ -8,7 +8,6 @@ applies, as far as these files tell, is noted.
 from __future__ import annotations
 
 import posixpath
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ from gitops_rollback.effective.sources import (
     read_sources_of,
     warnings_of,
 )
-from gitops_rollback.effective.tree import is_null, same
+from gitops_rollback.effective.tree import same
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of
@@ -65,7 +64,6 @@ _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
 _TEMPLATE = regex(r":(\d+):\d+ is a Helm template")  # as the reason why a file is not read has it
 _BRACES = regex(rb"[^\"'#|>]*\{\{")
-_CONTENT = regex(rb"^[ \t]*(?!#|---|\.\.\.)\S", re.MULTILINE)  # more than comments
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
 _RESUME = f"take `suspend: true` out of it, {ACCEPT}"
@@ -375,8 +373,10 @@ class Roots:
             paths = self._scanned(folder, to.sources)
             if not paths:
                 return None
-            work = self.builder.of_paths(paths, addition)
-            work.failures += self._no_objects(folder, to.sources)
+            tops = self._tops(folder)
+            others = {} if folder in paths else self._tree.raw.keys() - self._tree.files.keys()
+            unparsed = sorted(self._plain(others, folder, tops, to.sources))
+            work = self.builder.of_paths((*paths, *unparsed), addition)
             overlay = ""
         hint = f"let a HelmRelease apply the chart, {ACCEPT}"
         work.failures += [replace(one, why=_NO_PLUGINS, hint=hint) for one in work.plugins]
@@ -451,27 +451,6 @@ class Roots:
             and highest.isdisjoint(folders_above(path))
             and self.sources.left_out(path, sources) is None
         ]
-
-    def _no_objects(self, folder: str, sources: Iterable[GitSource]) -> list[Unknown]:
-        """Return the files on which Flux's scan of a folder fails: they hold no objects."""
-        why = "it is no object of Kubernetes: Flux, which takes every YAML file here, fails"
-        hint = f"move it to another folder, or name it in .sourceignore, {ACCEPT}"
-        return [
-            Unknown(path, 1, "this file", why, hint)
-            for path in self._plain(self._tree.raw, folder, self._tops(folder), sources)
-            if self._is_no_object(path)
-        ]
-
-    def _is_no_object(self, path: str) -> bool:
-        """Tell whether a file holds what is surely none; one that names no image is not parsed."""
-        file, data = self._tree.files.get(path), self._tree.raw[path]
-        if file is None:
-            return path in self._tree.unreadable or (
-                b"kind" not in data and _CONTENT.search(data) is not None
-            )
-        return any(
-            text_of(lookup(root, "kind")) is None for root in file.trees if not is_null(root)
-        )
 
     def beside(self, root: Root) -> Iterator[Resource]:
         """Yield what is applied beside a plain file: a release may refer to an object of it."""

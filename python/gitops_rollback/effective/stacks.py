@@ -15,9 +15,17 @@ import yaml
 
 from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
+from gitops_rollback.effective.tree import entries, find, mapping, with_path
 from gitops_rollback.late import dataclass, regex, replace
-from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of, walk
+from gitops_rollback.manifest.document import (
+    is_null,
+    items_of,
+    line_of,
+    lookup,
+    root_of,
+    text_of,
+    walk,
+)
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import (
     CHART_FILE,

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import is_null, items_of, lookup, text_of
 from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NULL = "tag:yaml.org,2002:null"
 OPAQUE = "!opaque"  # of a node that stands where something is, of which nothing is known
 
 
@@ -47,11 +46,6 @@ def text_node(text: str, like: yaml.Node) -> yaml.ScalarNode:
 def opaque_node(like: yaml.Node) -> yaml.ScalarNode:
     """Return a node that says that something stands there, at the place of another node."""
     return yaml.ScalarNode(OPAQUE, "", like.start_mark, like.end_mark)
-
-
-def is_null(node: yaml.Node | None) -> bool:
-    """Tell whether nothing is there, or YAML's null."""
-    return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == NULL)
 
 
 def entries(node: yaml.Node | None) -> dict[str, yaml.Node]:

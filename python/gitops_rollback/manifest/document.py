@@ -15,7 +15,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError, ResourceError
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING, compose, tag_of
+from gitops_rollback.manifest.scan import MAP, NULL, SEQUENCE, STRING, compose, tag_of
 from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ _OTHER_KEY = regex(
 _OTHER_BREAKS = regex(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _VERSION_KEY = regex(rb"^apiVersion:", re.MULTILINE)
 _KIND_KEY = regex(rb"^kind:", re.MULTILINE)
+_PLAIN_KIND = regex(rb"^kind:[ ]+[A-Z]\w*(?<!List)[ ]*\r?$", re.MULTILINE)
+_PLAIN_NAME = regex(
+    rb"^metadata:[ ]*\r?\n([ ]+)(?:[^\s#][^\n]*\n(?:\1[ ][^\n]*\n)*\1)*"
+    rb"name:[ ]+[\"']?(?![nN]ull|NULL)\w",
+    re.MULTILINE,
+)
 MOST_NODES = 300_000  # keys and values of one file
 MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
 _OF_A_FIELD = 6  # values take as much memory as one image field
@@ -229,6 +235,15 @@ def are_objects(data: bytes) -> bool:
     """Tell cheaply whether every document of a file is surely one object, as it is applied."""
     documents = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
     return all(_VERSION_KEY.search(part) and _KIND_KEY.search(part) for part in documents)
+
+
+def are_named(data: bytes) -> bool:
+    """Tell cheaply whether every document of a file surely has a kind and a name, and is no list.
+
+    In doubt it has not.
+    """
+    documents = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
+    return all(_PLAIN_KIND.search(part) and _PLAIN_NAME.search(part) for part in documents)
 
 
 def is_config_map(data: bytes) -> bool:
@@ -389,6 +404,11 @@ def truth_of(node: yaml.Node | None) -> bool | None:
     if not isinstance(node, yaml.ScalarNode) or node.style:
         return None
     return _TRUTHS.get(str(node.value))
+
+
+def is_null(node: yaml.Node | None) -> bool:
+    """Tell whether nothing is there, or YAML's null."""
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == NULL)
 
 
 def items_of(node: yaml.Node | None) -> list[yaml.Node]:

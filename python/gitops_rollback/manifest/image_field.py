@@ -22,6 +22,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.late import dataclass, field, regex, replace
+from gitops_rollback.manifest.scan import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +148,6 @@ REGISTRY = "registry"
 NAME = "name"
 TAG = "tag"
 DIGEST = "digest"
-_NULL = "tag:yaml.org,2002:null"
 FieldKey = tuple[str, int, str]
 _VARIABLE = regex(r"\$\{[^{}]*\}")
 
@@ -203,7 +203,7 @@ class Scalar:
     @property
     def is_null(self) -> bool:
         """Whether YAML reads the scalar as null: `null`, `~`, or nothing at all."""
-        return bool(self.node.tag == _NULL)
+        return bool(self.node.tag == NULL)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import yaml
 
 from gitops_rollback.image import InvalidImageError, is_tag, parse_image
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import items_of, line_of, lookup, text_of
+from gitops_rollback.manifest.document import is_null, items_of, line_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     EDITABLE,
@@ -171,6 +171,7 @@ _WORDS = """
 FIELDS = frozenset(_WORDS.split())
 _RESOURCES = ("resources", "bases")
 _IMAGES = ("images", "imageTags")
+_MOVED = ("bases", "imageTags")  # into other fields, before it is looked whether there are any
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 # By which objects get another name or kind, or are chosen by another text than their name.
@@ -279,6 +280,18 @@ class Kustomization:
     def folder(self) -> str:
         """The folder the kustomization stands for."""
         return posixpath.dirname(self.path)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing: an empty list counts, but of the old fields that are moved."""
+        fields = self.root.value if isinstance(self.root, yaml.MappingNode) else ()
+        return all(
+            text_of(key) in ("apiVersion", "kind")
+            or is_null(value)
+            or text_of(value) == ""
+            or (text_of(key) in _MOVED and not items_of(value))
+            for key, value in fields
+        )
 
     @property
     def is_component(self) -> bool:

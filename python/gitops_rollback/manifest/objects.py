@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass, regex, replace
-from gitops_rollback.manifest.document import items_of, line_of, lookup, printed, text_of, way_to
+from gitops_rollback.manifest.document import (
+    is_null,
+    items_of,
+    line_of,
+    lookup,
+    printed,
+    text_of,
+    way_to,
+)
 from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
@@ -136,6 +144,24 @@ def unlisted(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
         else:
             found = [(f"{pointer}/items/{n}", item) for n, item in enumerate(items_of(items))]
             waiting += reversed(found)
+
+
+def odd_objects(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield what of a document is no object to kustomize: without a kind, or a name but for lists.
+
+    What is empty it passes over (kyaml/yaml/rnode.go, GetValidatedMetadata).
+    """
+    for _pointer, node in unlisted(root):
+        if is_null(node) or (isinstance(node, yaml.CollectionNode) and not node.value):
+            continue
+        kind, name = (lookup(node, "kind"), lookup(lookup(node, "metadata"), "name"))
+        is_named = (text_of(kind) or "").endswith("List") or _says(name)
+        if not (_says(kind) and is_named):
+            yield node
+
+
+def _says(node: yaml.Node | None) -> bool:
+    return bool(text_of(node)) and not is_null(node)
 
 
 def selects(selector: Mapping[str, object], labels: Mapping[str, str]) -> bool:

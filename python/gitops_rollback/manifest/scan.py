@@ -24,6 +24,7 @@ from gitops_rollback.late import regex
 if TYPE_CHECKING:
     import re
 
+NULL = "tag:yaml.org,2002:null"
 STRING = "tag:yaml.org,2002:str"
 MAP = "tag:yaml.org,2002:map"
 SEQUENCE = "tag:yaml.org,2002:seq"

@@ -15,7 +15,14 @@ _WORD = re.compile(r"[\w$-]{2,}")
 # What is told of a whole object, or of a replacement, stands where that begins.
 _BEGINS = ("apiVersion", "kind", "---", "metadata", "source:")
 # What is told where none of its words stand: at a source, at what is missing, at a pattern.
-_OTHERS = ("Application", "reconcileStrategy", "patch ", "a configuration in place", "spec.ignore")
+_OTHERS = (
+    "Application",
+    "reconcileStrategy",
+    "patch ",
+    "a configuration in place",
+    "spec.ignore",
+    "this file",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -307,8 +307,63 @@ def test_flux_takes_every_file_of_a_folder_and_fails_on_what_is_no_object(
     assert {bool(one.unknowns) for one in landed} == {fails}
 
 
+# Whether kustomize 5.7.1 builds a folder that has a file, or a kustomization, of such a text.
+BUILDS = {
+    "x.yaml": {
+        "": True,
+        "---\n---\n# none\n": True,
+        "{}\n": True,
+        "[]\n": True,
+        "kind: List\nitems: []\n": True,
+        "kind: FooList\n": True,
+        "kind: A\nmetadata: {name: 12}\n": True,
+        "kind: A\nmetadata: {name: x}\ndata: {a: b, <<: {a: c}}\n": True,
+        "kind: A\nmetadata:\n  labels:\n    name: y\n  name: x\n": True,
+        "kind: A\nmetadata:\n  labels:\n    name: y\n": False,
+        "kind: A\nmetadata:\n  name: null\n": False,
+        "kind: A\nmetadata: {name: ''}\n": False,
+        "kind: A\nmetadata: {generateName: x}\n": False,
+        "kind: A\nmetadata:\n  name: x\n---\na: b\n": False,
+        "kind: null\nmetadata: {name: x}\n": False,
+        "kind: List\nitems: [{kind: A}]\n": False,
+        "kind: AList\nitems: [{metadata: {name: x}}]\n": False,
+        "kind: A\nmetadata: {name: x}\nimage: y\ndata: {a: b, a: c}\n": False,
+        "a: [\n": False,
+        "1\n": False,
+    },
+    "x/kustomization.yaml": {
+        "resources: []\n": True,
+        "commonLabels: {}\n": True,
+        "metadata: {name: x}\n": True,
+        "namespace: a\n": True,
+        "": False,
+        "kind: Kustomization\n": False,
+        "kind: Component\n": False,
+        "resources:\n": False,
+        "namespace: ''\n": False,
+        "bases: []\n": False,
+        "- a\n": False,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "builds"),
+    [(name, text, builds) for name, rows in BUILDS.items() for text, builds in rows.items()],
+)
+def test_what_is_no_object_and_what_says_nothing_fail_the_build(
+    name: str, text: str, *, builds: bool
+) -> None:
+    listed = "resources: [a.yaml, %s]\n"
+    if "Component" in text:
+        listed = "resources: [a.yaml]\ncomponents: [%s]\n"
+    top = {"apps/a.yaml": CART, "apps/kustomization.yaml": listed % name.partition("/")[0]}
+    [landed] = effect_of({**top, f"apps/{name}": text}).landed
+    assert bool(landed.unknowns) is not builds
+
+
 def test_a_component_is_no_resource_and_a_kustomization_no_component() -> None:
-    part = {"part/kustomization.yaml": "kind: Component\n", "apps/a.yaml": CART}
+    part = {"part/kustomization.yaml": "kind: Component\nimages: []\n", "apps/a.yaml": CART}
     whole = {"part/kustomization.yaml": "images: []\n", "apps/a.yaml": CART}
     found = {}
     for key, files in (("resources", part), ("components", whole), ("components", part)):
