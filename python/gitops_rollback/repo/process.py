@@ -86,6 +86,7 @@ _SETTINGS = {
     "init.defaultBranch": "main",
     "init.defaultRefFormat": "files",
     "log.follow": "false",
+    "log.mailmap": "false",  # of any size, and the names of people as they were written are read
     "log.showSignature": "false",
     "push.followTags": "false",
     "push.negotiate": "false",

@@ -102,6 +102,17 @@ def test_a_deploy_over_a_hand_edit_asks_in_two_requests_more_what_was_deleted(
         assert len(server.traffic.requests) == 7, server.traffic.requests
 
 
+def test_who_bears_another_name_in_a_mailmap_is_not_asked_for(released: Shop) -> None:
+    """Git reads it for each `git log`, where nobody tells it not to: of a pusher's, of any size."""
+    names = "".join(f"{randbytes(40).hex()} <a@x> <b@x>\n" for _ in range(5000))
+    released.commit({".mailmap": names})
+    with GitHttpServer(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        for command in ("history", "plan"):
+            released.ok(command, "--service", "cart", repository=url)
+        assert server.traffic.sent < 100_000, server.traffic.requests
+
+
 def test_a_large_file_beside_small_ones_is_fetched_where_it_is_needed(shop: Shop) -> None:
     filler = "".join(f"# {randbytes(40).hex()}\n" for _ in range(2000))
     shop.commit({CART_PATH: f"{shop.text()}{filler}", ".gitops-rollback.toml": TOML})
