@@ -119,10 +119,9 @@ class Texts:
     ) -> None:
         self.values, self.below, self.has_texts = values, below, bool(texts)
         self.has_tpl = any(_TPL.search(text) for text in texts.values())
-        unread = Made(What.UNREAD)
-        root = dict.fromkeys(_CONTEXT, unread)
+        root = dict.fromkeys(_CONTEXT, Made(What.UNKNOWN))
         chart = Table({key: Made(text) for key, text in about.items()})
-        chart.rest = unread
+        chart.rest = Made(What.UNREAD)
         root["Chart"] = Made(chart)
         root["Values"] = made_of(_with_below(values, below), ())
         own = [path for path in own if not posixpath.basename(path).startswith("_")]

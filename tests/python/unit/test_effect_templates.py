@@ -1198,6 +1198,10 @@ RENDERED = {
         f'{NAME}:{{{{ ternary .Values.image.tag "x" .Release.IsUpgrade }}}}',
         "makes a text of it that is not followed",
     ),
+    "with the name of the release": (
+        f"{{{{ .Release.Name }}}}/{NAME}:{TAG}",
+        "makes a text of it that is not followed",
+    ),
     "one of two, by no truth": (
         f'{NAME}:{{{{ ternary .Values.image.tag "x" .Values.none }}}}',
         "Helm fails on `ternary`",
