@@ -207,17 +207,20 @@ class _Resolver:
         self, root: Root, found: list[Landing], variables: Variables | None
     ) -> Iterator[tuple[Beside, str]]:
         """Yield the texts of no image that move with variables, or with what replacements copy."""
+
+        def told(text: str) -> str:
+            return filled(text, variables) if variables else text
+
         images = {one for landing in found for one in _places(root, landing.use)}
         names = {one.first: one.identity for one in root.work.resources}
         for one in root.work.passed:
             owner = _owner(root, names.get(one.first, one.first))
             if (owner, one.pointer) not in images:
-                text = filled(one.text, variables) if variables else one.text
-                yield Beside(owner, one.pointer, one.by), text
+                yield Beside(owner, one.pointer, one.by), told(one.text)
         for variable in root.work.variables:
             value = variable.text(root.work.resources)
             uses = self._with_text(root, root.work.resources, f"$({variable.name})")
-            yield from ((Beside(*place, variable.by), value) for place, _text in uses if value)
+            yield from ((Beside(*at, variable.by), told(value)) for at, _text in uses if value)
         if variables is None or not variables.definitions:
             return
         raw = self._tree.raw
@@ -225,7 +228,7 @@ class _Resolver:
         every = (*root.work.resources, *self._builder.hidden_objects(hidden))
         for where, text in self._with_text(root, every, "${"):
             if where not in images:
-                yield Beside(*where, "a variable of Flux"), filled(text, variables)
+                yield Beside(*where, "a variable of Flux"), told(text)
 
     def _with_text(
         self, root: Root, among: Iterable[Resource], text: str

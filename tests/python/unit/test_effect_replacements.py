@@ -392,6 +392,13 @@ MOVED = {
          "/spec/template/spec/containers/0/env/0/value of Deployment shop "
          "(by clusters/a.yaml apps), by `vars` in apps/cart/kustomization.yaml:2"),),
     ),
+    "another's environment, by old variables of Flux's": (
+        OLD_VARS % ("cart", "spec.template.spec.containers[0].image"),
+        {"tag": "${TAG}", "env": "{name: A, value: $(IT)}", "more": SUBSTITUTED},
+        (("unknown: the edit changes more than images, and replaces other pods: "
+         "/spec/template/spec/containers/0/env/0/value of Deployment shop "
+         "(by clusters/a.yaml apps), by `vars` in apps/cart/kustomization.yaml:2"),),
+    ),
     "nothing, by old variables of something else": (
         OLD_VARS % ("cart", "metadata.name"), {"env": "{name: A, value: '$(IT)'}"}, ()
     ),
