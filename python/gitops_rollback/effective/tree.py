@@ -108,6 +108,8 @@ def same(one: yaml.Node | None, other: yaml.Node | None) -> bool:
 
 _DIRECTIVE = "$patch"
 _DIRECTIVES = ("merge", "replace", "delete")
+# `$retainKeys`, `$setElementOrder` and the like are the API server's own, and kustomize's not.
+_LEFT = "is left in what kustomize makes, where no kind has such a field"
 # Of a pod's lists, those that kustomize's schema (Kubernetes 1.21) merges and that hold images.
 _MERGED_LISTS = ("containers", "initContainers", "ephemeralContainers", "volumes")
 _MERGE_KEY = "name"
@@ -165,7 +167,7 @@ def _merged_mapping(
     changes = entries(patch)
     odd = next((key for key in changes if key.startswith("$")), None)
     if odd is not None:
-        raise TreeError(f"the directive {odd} at {_shown(path)} is not followed")
+        raise TreeError(f"{odd} at {_shown(path)} {_LEFT}")
     out = []
     for key, value in dest.value:
         text = text_of(key) or ""
@@ -238,7 +240,7 @@ def _added(patch: yaml.Node) -> yaml.Node | None:
         return None
     odd = next((key for key in entries(rest) if key.startswith("$")), None)
     if odd is not None:
-        raise TreeError(f"the directive {odd} is not followed")
+        raise TreeError(f"{odd} {_LEFT}")
     pairs = ((key, None if is_null(value) else _added(value)) for key, value in rest.value)
     return mapping(((key, value) for key, value in pairs if value is not None), rest)
 

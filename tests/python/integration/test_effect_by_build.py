@@ -310,6 +310,7 @@ def kind_of(message: str) -> str:
         ("the JSON patch", "a JSON patch fails after the edit"),
         ("has no place for", "no place for the digest"),
         ("names two digests", "two digests"),
+        ("is left in what kustomize makes", "a directive is left"),
         ("is not proven", "not proven"),
         ("would take effect", "another takes effect"),
         ("has no effect", "no effect"),

@@ -246,7 +246,7 @@ def test_a_configuration_that_is_not_there_fails_the_build() -> None:
         ("{kind: Deployment, metadata: {name: cart}}", "acme/cart:1", ["there is no Deployment"]),
         (
             "{apiVersion: apps/v1, kind: Deployment, metadata: {name: cart}, spec: {$odd: a}}",
-            "acme/cart:1", ["the directive $odd"],
+            "acme/cart:1", ["$odd at spec"],
         ),
     ],
 )  # fmt: skip
