@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.accounts import has_all_of
 from gitops_rollback.decide.facts import ServiceAtTip
-from gitops_rollback.decide.standing import are_of_others, names_of, retired_holds, retiring
+from gitops_rollback.decide.standing import (
+    are_of_others,
+    names_in,
+    names_of,
+    retired_holds,
+    retiring,
+)
 from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import (
     ConfigError,
@@ -277,14 +283,20 @@ def _resolved(
 
     `raw` is its state file: what is wrong with that is told to whoever finds the fields.
     """
-    written: tuple[NotedField, ...] = ()
-    if raw is not None and config.settings(name).image is not None:
-        with suppress(RepositoryError):
-            state = parse_state(raw, environment.name, name)
-            newest = state.newest
-            is_it = newest is not None and newest.action == ROLLBACK
-            written = state.fields if is_it else ()
+    written = partial(_left_by_a_rollback, name, environment, config, raw)
     return catalogue.resolve(name, environment, config, manifests, written)
+
+
+def _left_by_a_rollback(
+    name: str, environment: Environment, config: Config, raw: bytes | None
+) -> tuple[NotedField, ...]:
+    """Return the fields of a service's state file, where a rollback may have left other names."""
+    with suppress(RepositoryError):
+        state = parse_state(raw, environment.name, name) if raw is not None else None
+        if state is not None and state.newest is not None and state.newest.action == ROLLBACK:
+            is_moved = config.settings(name).image is not None or name in names_in(state)
+            return state.fields if is_moved else ()
+    return ()
 
 
 def _home(repository: Repository, tip: Tip, config: Config) -> Home:

@@ -25,7 +25,7 @@ from gitops_rollback.services.config import FILE
 from gitops_rollback.services.inventory import glob_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gitops_rollback.effective.resolve import EffectiveFields
     from gitops_rollback.image import ImageReference
@@ -68,17 +68,17 @@ def resolve(
     environment: Environment,
     config: Config,
     manifests: Manifests,
-    written: Sequence[NotedField] = (),
+    written: Callable[[], Sequence[NotedField]] = tuple,
 ) -> ServiceFields:
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure.
 
-    Where none is of the configured repository, those count that its last rollback has `written`:
-    it went back past a move of the repository.
+    Where none is of its repository, those count that its last rollback has `written`: it went back
+    past a move of the repository.
     """
     settings = config.settings(service)
     effective = manifests.effective(settings.kinds, environment, settings.fields)
     live, spare = _near(service, config, effective)
-    owned = _owned(service, config, live) or _standing(written, live)
+    owned = _owned(service, config, live) or _standing(written(), effective.live)
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
     idle = _owned(service, config, spare)
     why = effective.effect.idle

@@ -221,6 +221,11 @@ def test_what_was_done_by_the_name_of_another_repository_counts_where_that_is_no
     assert "retired" not in shop.ok("plan", "--all").said
     run = shop.refused(6, "refused", "rollback", "--service", "cart", *WHY)
     assert "2.0.0 → 1.6.0" in run.error["message"]
+    # Whose job is called so goes on: it meets the hold, and its next image comes under its name.
+    fixed = ("deploy", "--service", "basket", "--image", image("2.2.0", "basket"))
+    assert shop.refused(6, "refused", *fixed).error["code"] == "held"
+    shop.ok(*fixed, "--release")
+    assert runs(shop) == image("2.2.0", "basket")
 
 
 def test_a_rollback_past_a_move_leaves_a_service_that_the_configured_repository_named(
