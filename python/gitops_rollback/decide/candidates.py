@@ -33,6 +33,7 @@ _GIT = frozenset({GIT})
 _MOST_BUILDS = 5  # that a hint names
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
 MOST_TAGS = 100  # of a registry, that are looked at
+TEXT_OF_BAD = "it is what was rolled back from, word for word: whether it is that is not known"
 MUTABLE = "only its tag is known, and the tag was used again since"
 PINNED = "only its tag is known, which runs with a digest now: it leads to no other image that ran"
 
@@ -237,6 +238,8 @@ def _of_level(level: Level, timeline: Timeline) -> Candidate:
         replaced=replaced,
         stored=replaced.stored if replaced else None,
     )
+    if any(is_named(one.image, level.image) for one in timeline.bad if not one.image.digest):
+        return candidate.refused("bad", TEXT_OF_BAD)
     if _is_mutable(candidate, timeline):
         return candidate.refused("mutable-tag", MUTABLE)
     return candidate

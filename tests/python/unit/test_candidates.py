@@ -86,6 +86,19 @@ def test_of_a_tag_that_several_images_ran_under_the_last_is_meant_and_the_others
     assert not any("another" in one for one in planned(plainly, *steps, to="2").warnings)
 
 
+def test_the_text_that_was_rolled_back_from_is_bad_where_nobody_knows_its_digest() -> None:
+    """A tag that is no version, which ran before, too; a record tells what it meant at most."""
+    steps = ("0>~dev", "~dev>1", "1>~dev", "~dev<1")
+    there = service_at_tip(str(image("1")), state(*steps, bad=(bad_entry("~dev", at(4)),)))
+    answer = telling(NeedRecord=stored("dev@A", "1", sha256=digest("record 2")))
+    plan = decided(Wish("rollback", PRESENT, again=True), there, answer).plan
+    assert plan is not None
+    assert [(one.image, one.reason) for one in plan.candidates] == [
+        (image("~dev"), "bad"),
+        (image("0"), None),
+    ]
+
+
 def test_without_any_image_a_rollback_is_not_found_with_its_plan() -> None:
     found = decided(Wish("rollback", PRESENT), service_at_tip(str(image("2"))))
     assert isinstance(found, Refused)
