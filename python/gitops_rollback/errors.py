@@ -97,6 +97,10 @@ class ManifestError(GitopsRollbackError):
         return self
 
 
+class TemplateFileError(ManifestError):
+    """A manifest is a template of Helm: somebody else makes of it what is applied."""
+
+
 class RegistryError(GitopsRollbackError):
     """Docker Hub or a registry did not give the answer that was needed."""
 

@@ -62,7 +62,6 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
-_TEMPLATE = regex(r":(\d+):\d+ is a Helm template")  # as the reason why a file is not read has it
 _BRACES = regex(rb"[^\"'#|>]*\{\{")
 _NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
@@ -87,6 +86,7 @@ class Tree:
     uses: Mapping[str, int]
     unreadable: Mapping[str, str] = field(default_factory=dict)
     home: Home = field(default_factory=Home)
+    braces: Mapping[str, int] = field(default_factory=dict)  # the lines that make files templates
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ class Roots:
             if not is_kustomization(path)
             and applies(self._tree.raw.get(path, b""))
             and not any(self.is_chart(folder) for folder in folders_above(path))
-            and not _is_template(self._tree.raw[path], why)
+            and not _is_template(self._tree.raw[path], self._tree.braces.get(path, 0))
         ]
 
     def _unreadable_above(self, folder: str) -> list[Unknown]:
@@ -487,11 +487,9 @@ def folders_above(path: str) -> Iterator[str]:
         yield folder
 
 
-def _is_template(data: bytes, why: str) -> bool:
-    """Tell whether a file cannot be read for braces without quotes: nobody's YAML is that."""
-    place = _TEMPLATE.search(why)
-    above = data.splitlines()[: int(place[1])] if place else []
-    near = [line for line in above if line.strip()][-2:]
+def _is_template(data: bytes, number: int) -> bool:
+    """Tell whether a file cannot be read for braces in a line: nobody's YAML is that, unquoted."""
+    near = [line for line in data.splitlines()[:number] if line.strip()][-2:]
     return any(_BRACES.match(line) for line in near)
 
 

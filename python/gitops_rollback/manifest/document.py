@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import yaml
 
-from gitops_rollback.errors import ManifestError, ResourceError
+from gitops_rollback.errors import ManifestError, ResourceError, TemplateFileError
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.scan import MAP, NULL, SEQUENCE, STRING, compose, tag_of
 from gitops_rollback.model import whole_number
@@ -647,6 +647,13 @@ def _refuse_tangled(path: str, text: str, documents: tuple[yaml.Node, ...]) -> N
         waiting += [(child, depth + 1) for child in children(node)]
 
 
+def template_error(path: str, mark: yaml.Mark, what: str) -> TemplateFileError:
+    """Return the error for a file that is a template at some place."""
+    place = (mark.line + 1, mark.column + 1)
+    text = f"{path}:{place[0]}:{place[1]} is a Helm template ({what})"
+    return TemplateFileError(text, HELM_HINT).at(*place)
+
+
 def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError:
     mark = error.problem_mark or error.context_mark
     place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else path
@@ -656,8 +663,8 @@ def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError
         is_template = False
         reason = str(error.context or reason).partition(";")[0]
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if is_template:
-        return ManifestError(f"{place} is a Helm template ({reason})", HELM_HINT)
+    if is_template and mark is not None:
+        return template_error(path, mark, reason)
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in reason:
         reason += "; YAML is indented with spaces, never with tabs"
     located = ManifestError(f"{place} is not readable as YAML: {reason}", _YAML_HINT)

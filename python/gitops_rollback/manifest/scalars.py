@@ -16,7 +16,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import HELM_HINT, duplicate_key, line_of, parse
+from gitops_rollback.manifest.document import duplicate_key, line_of, parse, template_error
 from gitops_rollback.manifest.image_field import (
     EDITABLE,
     VARIABLE_PROBLEM,
@@ -124,10 +124,7 @@ def refuse_template(file: ParsedFile, image: yaml.Node) -> None:
     has_braces = "{{" in image.value if is_text else file.text.startswith("{{", mark.index)
     if not has_braces:
         return
-    raise ManifestError(
-        f"{file.path}:{mark.line + 1}:{mark.column + 1} is a Helm template (image: {{{{ … }}}})",
-        HELM_HINT,
-    )
+    raise template_error(file.path, mark, "image: {{ … }}")
 
 
 def refuse_template_file(file: ParsedFile) -> None:
@@ -138,9 +135,7 @@ def refuse_template_file(file: ParsedFile) -> None:
     for node in file.nodes if "{{" in file.text else ():
         entries = node.value if isinstance(node, yaml.MappingNode) else ()
         if any(isinstance(key, yaml.MappingNode) for key, _value in entries):
-            mark = node.start_mark
-            place = f"{file.path}:{mark.line + 1}:{mark.column + 1}"
-            raise ManifestError(f"{place} is a Helm template ({{{{ … }}}})", HELM_HINT)
+            raise template_error(file.path, node.start_mark, "{{ … }}")
 
 
 _SPACE = " \t\r\n"

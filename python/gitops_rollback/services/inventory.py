@@ -15,7 +15,7 @@ from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.effective.variables import uses_in
-from gitops_rollback.errors import ManifestError
+from gitops_rollback.errors import ManifestError, TemplateFileError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import override_of
 from gitops_rollback.manifest.document import (
@@ -46,10 +46,11 @@ _TAKING_CONFIG_MAPS = (b"substituteFrom", b"eplacement", b"targetPath")
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that was not looked into, and why."""
+    """A file that was not looked into, and why; `braces` is the line of a template's first."""
 
     path: str
     reason: str
+    braces: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Manifests:
                 self.variables,
                 unreadable,
                 self.home,
+                {skip.path: skip.braces for skip in self.skipped},
             )
             self._found[key] = resolve_fields(tree, environment.holds, kinds, pointers)
         return self._found[key]
@@ -162,7 +164,8 @@ def read_manifests(
             file = parse_once(path, data)
             fields[path] = find_fields(file)
         except ManifestError as error:
-            skipped.append(Skipped(path, error.message))
+            line = error.line if isinstance(error, TemplateFileError) else None
+            skipped.append(Skipped(path, error.message, line or 0))
             continue
         parsed[path] = file
         if is_kustomization(path):
