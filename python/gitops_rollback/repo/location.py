@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gitops_rollback.errors import RepositoryError, UsageError
+from gitops_rollback.errors import OutOfTime, RepositoryError, UsageError
 from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know, know_address
@@ -194,8 +194,18 @@ def _run(
             most=_LARGEST,
             folder=directory,
         )
-    except (TimeoutError, TooMuchError) as error:
+    except TooMuchError as error:
         raise garbled(arguments[0]) from error
+    except (TimeoutError, OutOfTime) as error:
+        late = RepositoryError(
+            f"git {arguments[0]}, which asks no server, did not end in time",
+            "look what `git config --list --show-origin` waits for there: a file of git's"
+            " configuration that is a pipe, or on a disk that does not answer",
+        )
+        if isinstance(error, OutOfTime):
+            error.told = late
+            raise
+        raise late from error
     except OSError as error:
         if error.filename in (directory, str(directory)):
             return None

@@ -138,7 +138,9 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 _OF_SETTINGS = (
     "bad config", "bad zlib", "bad numeric", "bad boolean", "bogus config", "bogus count in",
     "bogus format in", "missing config", "fatal: unable to access '/",
+    "error occurred while reading the configuration",
 )  # fmt: skip
+_OF_A_FOLDER = "warning: unable to access '/"
 # git, and hosts that give out only what a branch or tag leads to.
 _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
 # What git cannot do with files of its own, where it does not say that the disk is why.
@@ -158,10 +160,12 @@ class UnknownCommitError(RepositoryError):
 
 def explain_settings(words: str) -> RepositoryError | None:
     """Return the error for settings of git that it cannot read, if its words are of such."""
-    lines = (one_line(line, 200) for line in words.splitlines() if not line.startswith("remote:"))
+    lines = [one_line(line, 200) for line in words.splitlines() if not line.startswith("remote:")]
     said = next((line for line in lines if any(w in line.lower() for w in _OF_SETTINGS)), None)
     if said is None:
         return None
+    # Of a folder in a file's place it is a warning before that names it.
+    said = next((line for line in lines if line.startswith(_OF_A_FOLDER)), said)
     return RepositoryError(
         f"git cannot read its own configuration: {said}",
         "mend that line, or the rights of that file, or the variables GIT_CONFIG_…: no git command"

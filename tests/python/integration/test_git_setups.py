@@ -181,6 +181,20 @@ def test_a_configuration_of_git_s_that_is_broken_is_named_with_its_line(released
         assert "line 3 in file" in run.error["message"]
 
 
+def test_a_folder_or_a_pipe_in_the_place_of_git_s_configuration_is_told_so(released: Shop) -> None:
+    path = released.home / ".gitconfig"
+    path.mkdir()
+    for address in (str(released.bare), "http://127.0.0.1:1/manifests.git"):
+        run = released.run("plan", "--service", "cart", repository=address)
+        assert (run.code, run.error["category"]) == (1, "repository")
+        assert f"its own configuration: warning: unable to access '{path}'" in run.error["message"]
+    path.rmdir()
+    os.mkfifo(path)
+    run = released.run("plan", "--service", "cart", "--timeout", "1")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert run.error["message"] == "git rev-parse, which asks no server, did not end in time"
+
+
 def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: Shop) -> None:
     released.commit(
         {".gitops-rollback.toml": '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'}
