@@ -20,7 +20,7 @@ from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import joined_bad, without_bad
-from gitops_rollback.ledger.state import State, path_of
+from gitops_rollback.ledger.state import State, joined, path_of
 from gitops_rollback.model import title
 from gitops_rollback.refusals import typed
 
@@ -150,7 +150,9 @@ def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
         )
     file = found[0]
     holds.refuse_other_hold(wish, facts)
-    before = facts.account
+    # With it comes what ran there: the state file that names the hold was of these fields, too.
+    theirs = (one for one in at.lost if one.hold is not None and one.hold.id == file.hold.id)
+    before = joined([facts.account, *theirs])
     fields = tuple(note(field) for field in at.found.fields)
     bad = joined_bad(before.bad, file.bad)
     state = replace(before, hold=file.hold, bad=bad, fields=fields)

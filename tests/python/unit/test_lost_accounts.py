@@ -189,6 +189,15 @@ def test_a_repair_ties_one_hold_or_none(
         changed(wish("repair", holds=named), lost(*files))
 
 
+def test_with_a_hold_that_is_tied_comes_what_ran_there_by_the_state_file_that_names_it() -> None:
+    named = replace(state("0>1", "1>2"), environment="old", hold=HOLD)
+    other = replace(state("7>8"), environment="older")
+    at = replace(lost(OURS), lost=(other, named))
+    tied = changed(wish("repair", holds=("held1",)), at).state
+    assert tied is not None
+    assert (tied.deployed, tied.environment) == (named.deployed, "production")
+
+
 def test_a_hold_is_not_tied_over_another_one_in_force() -> None:
     held = lost(OURS, found=state("0>1", hold=LATER.hold))
     with pytest.raises(MovedError, match="held1 is not the hold in force: held2"):
