@@ -15,7 +15,6 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import Build, one_line, repository_key, whole_number
 from gitops_rollback.options import repeated
 from gitops_rollback.redaction import hide
-from gitops_rollback.repo.first_fetch import place_of
 from gitops_rollback.repo.location import person, repository_url, without_user
 from gitops_rollback.repo.repository import FIRST_LOOK, Repository
 from gitops_rollback.tell.terminal import say, show_progress
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.look.looker import Looker
-    from gitops_rollback.look.registry import Ahead, RegistryFacts
+    from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Request
     from gitops_rollback.repo.builder import KustomizeBuilder
@@ -189,18 +188,9 @@ class Session:
                     self.deadline,
                     hub_url=self.options.hub_url,
                     registry_url=self.options.registry_url,
-                    ahead=self.registry_ahead,
                 )
             )
         return self._registries[0]
-
-    @cached_property
-    def registry_ahead(self) -> Ahead:
-        """What connects to the registry that is about to be asked."""
-        from gitops_rollback.look.registry import Ahead  # noqa: PLC0415 - slow import
-
-        mark = place_of("registry", self.url, self.environment)
-        return Ahead(self.environment, mark)
 
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
@@ -329,5 +319,5 @@ def ahead(
     with session.ahead(_READS[command], pushes=_pushes(command, options)):
         options.begun = session
         if _asks_a_registry(command, options, environment):
-            session.registry_ahead.connect(options.registry_url)  # while git waits
+            from gitops_rollback.look import registry  # noqa: F401, PLC0415 - while git waits
         yield

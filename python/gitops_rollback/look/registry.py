@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import (
@@ -24,16 +22,11 @@ from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.contents import REVISION
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
-from gitops_rollback.scratch import write_whole
-from gitops_rollback.web.connections import Connections
-from gitops_rollback.web.hosts import is_base_address
-from gitops_rollback.web.http import proxy_to
 from gitops_rollback.web.patience import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.decide.facts import NeedTags
@@ -50,47 +43,11 @@ _TOO_LITTLE = 1.0  # seconds in which nothing more can be decided and pushed
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
 
 
-class Ahead:
-    """Connects, while git waits, to the registry that is about to be asked.
-
-    That is the one that a person named, else the one that was asked last for this repository, which
-    `mark` tells. Nothing is sent there before the repository's file is read.
-    """
-
-    def __init__(self, environment: Mapping[str, str], mark: Path) -> None:
-        self._environment = environment
-        self._mark = mark
-        self._connections = Connections(environment)
-
-    def connect(self, named: str | None) -> list[Future[None]]:
-        """Connect as often as is asked at the same time, and do not wait for it.
-
-        Nowhere if nobody knows where to, or a proxy is between. What is wrong is told when the
-        registry is asked.
-        """
-        with suppress(OSError, ValueError):  # none yet, or none that can be read
-            url = named or self._mark.read_text(encoding="utf-8")
-            if is_base_address(url) and not proxy_to(url, self._environment):
-                connect = partial(self._connections.connect, url, CHECK_SECONDS)
-                return [in_background(connect) for _image in ("new", "running")]
-        return []
-
-    def used(self, endpoint: RegistryEndpoint) -> Connections:
-        """Take note of a registry that is asked now, if nobody named it; return connections."""
-        url = endpoint.registry_url
-        with suppress(OSError, UnicodeError):
-            is_known = self._mark.exists() and self._mark.read_text(encoding="utf-8") == url
-            if not endpoint.trusted and not is_known:
-                self._mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_whole(self._mark, url)
-        return self._connections
-
-
 class RegistryFacts:
     """Asks registries; answers are remembered, and an unreachable one is asked once.
 
     `hub_url` and `registry_url` are what the person named: they win over the repository's file,
-    and credentials may go there. `ahead` has connected, and is told where to next time.
+    and credentials may go there.
     """
 
     def __init__(
@@ -101,14 +58,12 @@ class RegistryFacts:
         *,
         hub_url: str | None = None,
         registry_url: str | None = None,
-        ahead: Ahead | None = None,
     ) -> None:
         self._config = config
         self._environment = environment
         self._deadline = deadline
         self._hub_url = hub_url
         self._registry_url = registry_url
-        self._ahead = ahead
         self._clients: dict[tuple[str, bool], Registry] = {}
         self._checks: dict[str, Check] = {}
         self._begun: dict[str, Future[Contents]] = {}  # by image
@@ -281,10 +236,7 @@ class RegistryFacts:
             left = self._deadline.remaining
             patience = left if patient else min(left, CHECK_SECONDS)
             endpoint = self._endpoint(registry)
-            connections = self._ahead.used(endpoint) if self._ahead else None
-            self._clients[key] = Registry(
-                endpoint, self._environment, patience=patience, connections=connections
-            )
+            self._clients[key] = Registry(endpoint, self._environment, patience=patience)
         return self._clients[key]
 
     def _endpoint(self, registry: str) -> RegistryEndpoint:

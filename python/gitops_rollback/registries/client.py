@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from gitops_rollback.registries.credentials import Access, RegistryEndpoint
     from gitops_rollback.registries.hub import WantsMore
     from gitops_rollback.web.answers import Answer, RateLimit
-    from gitops_rollback.web.connections import Connections
 
 _SCHEME = regex(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
 _PARAMETER = regex(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.){0,4000})"|([^\s",]+))')
@@ -199,16 +198,11 @@ class Registry(Oci):
     """
 
     def __init__(
-        self,
-        endpoint: RegistryEndpoint,
-        environment: Mapping[str, str],
-        *,
-        patience: float,
-        connections: Connections | None = None,
+        self, endpoint: RegistryEndpoint, environment: Mapping[str, str], *, patience: float
     ) -> None:
         self._endpoint = endpoint
         self._environment = environment
-        self._http = RegistryHttp(environment, patience, connections)
+        self._http = RegistryHttp(environment, patience)
         self._hub: Hub | None = None
         url = endpoint.registry_url
         super().__init__(Door(self._http, url, self._access(url)))
@@ -250,14 +244,9 @@ class Registry(Oci):
 class RegistryHttp(Http):
     """Sends requests within `patience` seconds in all; a host that failed is not asked again."""
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        patience: float,
-        connections: Connections | None = None,
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], patience: float) -> None:
         retries = _RETRIES if patience > CHECKING_PATIENCE else 0
-        super().__init__(environment, patience, Manners(explain, retries=retries), connections)
+        super().__init__(environment, patience, Manners(explain, retries=retries))
 
     def send(self, method: str, url: str, *, what: str, **more: Any) -> Answer:  # noqa: ANN401 - as `Http.send`
         """Return the answer to one request, redirects followed.

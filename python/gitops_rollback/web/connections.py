@@ -9,10 +9,7 @@ from __future__ import annotations
 import select
 import zlib
 from contextlib import contextmanager
-from functools import cached_property
 from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPSConnection, IncompleteRead
-from pathlib import Path
-from ssl import create_default_context
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
 from weakref import finalize
@@ -22,7 +19,7 @@ from gitops_rollback.web.hosts import MOST_AT_ONCE, origin_of
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from http.client import HTTPMessage, HTTPResponse
 
 _KEPT = "%!#$&'()*+,/:;=?@[]~"  # what stands in an address as it is
@@ -52,39 +49,15 @@ class Response:
 
 
 class Connections:
-    """Connects to servers, which may be asked through several `Http`.
+    """Connects to servers; `trusting` makes what certificates are looked at with, if one has any.
 
     Raises `OSError`, `ValueError` and `HTTPException`.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, trusting: Callable[[], ssl.SSLContext]) -> None:
+        self._trusting = trusting
         self._kept: dict[str, list[HTTPConnection]] = {}
         finalize(self, _close, self._kept)
-
-    @cached_property
-    def bundle(self) -> Path:
-        """Whose certificates count: a file, or a folder."""
-        from certifi import where  # noqa: PLC0415 - slow
-
-        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        named = (self._environment.get(name) for name in variables)
-        bundle = Path(next((one for one in named if one), None) or where())
-        if not bundle.exists():
-            raise OSError(f"no CA certificate bundle: {bundle}")
-        return bundle
-
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
-        if self.bundle.is_dir():
-            return create_default_context(capath=self.bundle)
-        return create_default_context(cafile=self.bundle)
-
-    def connect(self, url: str, seconds: float) -> None:
-        """Connect to a server that is to be asked soon."""
-        connection = self._new(url, seconds)
-        connection.connect()
-        self._kept.setdefault(origin_of(url), []).append(connection)
 
     @contextmanager
     def urlopen(
@@ -118,14 +91,11 @@ class Connections:
                 sock.settimeout(seconds)
                 return connection
             connection.close()
-        return self._new(url, seconds)
-
-    def _new(self, url: str, seconds: float) -> HTTPConnection:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
-            port = port or HTTPS_PORT
-            return HTTPSConnection(host, port, timeout=seconds, context=self._context)
+            context = self._trusting()
+            return HTTPSConnection(host, port or HTTPS_PORT, timeout=seconds, context=context)
         return HTTPConnection(host, port or HTTP_PORT, timeout=seconds)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
+from functools import cached_property
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
@@ -44,8 +46,8 @@ from gitops_rollback.web.hosts import (
 from gitops_rollback.web.patience import Patience, in_background
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.web.hosts import Keyring
@@ -118,11 +120,7 @@ class Http:
     """Sends requests within `patience` seconds in all; a host that failed is not asked again."""
 
     def __init__(
-        self,
-        environment: Mapping[str, str],
-        patience: Patience | float,
-        manners: Manners,
-        connections: Connections | None = None,
+        self, environment: Mapping[str, str], patience: Patience | float, manners: Manners
     ) -> None:
         self.limits: dict[str, RateLimit] = {}
         self._environment = environment
@@ -130,7 +128,7 @@ class Http:
         self._manners = manners
         self._failed: dict[str, GitopsRollbackError | NoAnswer] = {}
         self._secrets: set[str] = set()
-        self._direct = connections or Connections(environment)
+        self._direct = Connections(self._context)
         self._proxied: dict[str, _Proxied] = {}  # by scheme and proxy
 
     @property
@@ -288,16 +286,46 @@ class Http:
             return Answer(url, response.status, response.headers, bytes(body[:most]))
 
     def _way_to(self, url: str) -> Connections | _Proxied:
-        """Return what keeps connections, to a proxy if one is between."""
-        proxy = proxy_to(url, self._environment)
-        if not proxy:
-            return self._direct
+        """Return what keeps connections, to the proxy that the environment names if it does.
+
+        This machine is never behind one.
+        """
         scheme = urlsplit(url).scheme
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy") or ""
+        if not proxy or is_loopback(url) or self._goes_past(url):
+            return self._direct
         key = f"{scheme} {proxy}"
         if key not in self._proxied:
-            made = _Proxied(proxy, self._direct.bundle if scheme == "https" else None)
+            made = _Proxied(proxy, self._bundle if scheme == "https" else None)
             self._proxied.setdefault(key, made)  # another thread may have been first
         return self._proxied[key]
+
+    def _goes_past(self, url: str) -> bool:
+        from requests.utils import should_bypass_proxies  # noqa: PLC0415 - slow, and seldom needed
+
+        return bool(should_bypass_proxies(url, self._variable("no_proxy") or ""))
+
+    @cached_property
+    def _bundle(self) -> Path:
+        """Whose certificates count: a file, or a folder."""
+        from certifi import where  # noqa: PLC0415 - slow
+
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        named = (self._environment.get(name) for name in variables)
+        bundle = Path(next((one for one in named if one), None) or where())
+        if not bundle.exists():
+            raise OSError(f"no CA certificate bundle: {bundle}")
+        return bundle
+
+    def _context(self) -> ssl.SSLContext:
+        from ssl import create_default_context  # noqa: PLC0415 - only with TLS
+
+        if self._bundle.is_dir():
+            return create_default_context(capath=self._bundle)
+        return create_default_context(cafile=self._bundle)
+
+    def _variable(self, name: str) -> str | None:
+        return self._environment.get(name) or self._environment.get(name.upper())
 
     def _discreet(self, answer: Answer) -> Answer:
         if answer.status < HTTPStatus.BAD_REQUEST:
@@ -306,20 +334,6 @@ class Http:
         for secret in self._secrets:
             body = body.replace(secret.encode(errors="surrogateescape"), b"***")
         return replace(answer, body=body)
-
-
-def proxy_to(url: str, environment: Mapping[str, str]) -> str:
-    """Return the proxy that the environment names for an address; this machine is behind none."""
-
-    def variable(name: str) -> str:
-        return environment.get(name) or environment.get(name.upper()) or ""
-
-    proxy = variable(f"{urlsplit(url).scheme}_proxy") or variable("all_proxy")
-    if not proxy or is_loopback(url):
-        return ""
-    from requests.utils import should_bypass_proxies  # noqa: PLC0415 - slow, and seldom needed
-
-    return "" if should_bypass_proxies(url, variable("no_proxy")) else proxy
 
 
 class _TooLargeError(Exception):

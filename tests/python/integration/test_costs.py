@@ -10,13 +10,11 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from random import randbytes
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
-from urllib.parse import urlsplit
 from weakref import ReferenceType, ref
 
 import pytest
@@ -520,7 +518,6 @@ class Patient(GitHttpServer):
 
     def __init__(self, root: Path) -> None:
         self.is_asked = Event()
-        self.waits_for = "git-receive-pack"
         super().__init__(root)
 
     def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
@@ -529,7 +526,7 @@ class Patient(GitHttpServer):
         class Waiting(handler):  # type: ignore[misc,valid-type]
             def parse_request(self) -> bool:
                 parsed: bool = super().parse_request()
-                if server.waits_for in self.path:
+                if "git-receive-pack" in self.path:
                     server.is_asked.set()
                 elif self.command == "POST" and not server.is_asked.wait(60):
                     self.close_connection = True
@@ -545,32 +542,6 @@ def test_what_a_push_asks_first_is_asked_beside_the_tip(released: Shop, command:
         url = f"{server.url}/manifests.git"
         released.ok(command, "--service", "cart", *arguments, repository=url)
     assert len(server.traffic.requests) == 5, server.traffic.requests
-
-
-@pytest.mark.parametrize("command", ["deploy", "rollback", "plan"])
-def test_the_registry_that_was_asked_last_is_connected_to_beside_the_tip(
-    released: Shop, command: str
-) -> None:
-    """Whoever names it: nothing but the first run of a machine waits for that."""
-    arguments = ("--image", image("1.6.0")) if command == "deploy" else ("--reason", "x")
-    with RegistryStandIn() as hub, Patient(released.root) as server:
-
-        def connected(registry: ThreadingHTTPServer, *_: object) -> bool:
-            if registry.server_port == urlsplit(hub.url).port:
-                server.is_asked.set()
-            return True
-
-        line = ("--service", "cart", *(arguments if command != "plan" else ()))
-        released.environment |= {"GITOPS_HUB_URL": "", "GITOPS_REGISTRY_URL": ""}
-        urls = f'hub-url = "{hub.url}"\nregistry-url = "{hub.url}"\n'
-        released.commit({".gitops-rollback.toml": f'[registries."docker.io"]\n{urls}'})
-        server.is_asked.set()
-        released.ok("plan", "--service", "cart", repository=f"{server.url}/manifests.git")
-        assert hub.requests
-        server.is_asked.clear()
-        server.waits_for = "nobody"
-        with patch.object(ThreadingHTTPServer, "verify_request", connected):
-            released.ok(command, *line, repository=f"{server.url}/manifests.git")
 
 
 def test_before_its_build_a_deploy_asks_nothing_of_a_push(released: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import zlib
 from contextlib import contextmanager
 from http.client import IncompleteRead
@@ -63,7 +64,7 @@ def get(connections: Connections, url: str, seconds: float = 10) -> bytes:
 
 @pytest.fixture
 def connections() -> Connections:
-    return Connections({})
+    return Connections(ssl.create_default_context)
 
 
 def test_what_was_read_to_its_end_goes_over_one_connection(connections: Connections) -> None:
