@@ -2,7 +2,8 @@
 
 Every request runs in another thread that is left behind when time is up: only so does the bound
 holds for name look-ups and for servers that send a byte at a time. No `requests.Session` is used:
-it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end.
+it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end. What is left of
+`requests` then is urllib3, which is asked itself: to import `requests` takes half as long again.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
-from functools import cached_property
 from http import HTTPStatus
-from http.client import HTTPException
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
+
+from urllib3 import PoolManager, ProxyManager
+from urllib3.exceptions import DecodeError, HTTPError
 
 from gitops_rollback import __version__
 from gitops_rollback.late import dataclass, field, replace
@@ -32,7 +34,6 @@ from gitops_rollback.web.answers import (
     retry_after,
     why_no_answer,
 )
-from gitops_rollback.web.connections import Connections, DecodeError
 from gitops_rollback.web.hosts import (
     MOST_AT_ONCE,
     NOBODY,
@@ -46,7 +47,6 @@ from gitops_rollback.web.hosts import (
 from gitops_rollback.web.patience import Patience, in_background
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.errors import GitopsRollbackError
@@ -128,8 +128,7 @@ class Http:
         self._manners = manners
         self._failed: dict[str, GitopsRollbackError | NoAnswer] = {}
         self._secrets: set[str] = set()
-        self._direct = Connections(self._context)
-        self._proxied: dict[str, _Proxied] = {}  # by scheme and proxy
+        self._connections: dict[str, PoolManager] = {}  # by proxy
 
     @property
     def left(self) -> float:
@@ -234,7 +233,7 @@ class Http:
         except _TooLargeError as error:
             reason = f"the answer is larger than {request.largest / 1_000_000:g} MB"
             raise self._explained(url, request.what, reason, TOO_LARGE) from error
-        except (HTTPException, OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             reason, hint = why_no_answer(error, seconds)
             if not is_last and "broke off" in reason:
                 raise ConnectionResetError from error
@@ -266,16 +265,24 @@ class Http:
         self, url: str, headers: Mapping[str, str], request: _Request, seconds: float
     ) -> Answer:
         end = monotonic() + seconds
-        data = request.sent.data if request.sent else None
-        connections = self._way_to(url)
-        with connections.urlopen(request.method, url, data, headers, seconds) as response:
+        with self._connected(url).urlopen(
+            request.method,
+            url,
+            body=request.sent.data if request.sent else None,
+            headers=headers,
+            timeout=seconds,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        ) as response:
             packed = response.headers.get("Content-Encoding", "").lower()
             if any(mark in packed for mark in _UNWANTED):
-                raise DecodeError(packed)  # 2 kB may be a gigabyte
+                # 2 kB may be a gigabyte, which some versions of urllib3 unpack at once.
+                raise DecodeError
             is_data = response.status < HTTPStatus.MULTIPLE_CHOICES
             most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)
             body = bytearray()
-            for chunk in response.stream(_CHUNK):
+            for chunk in response.stream(_CHUNK, decode_content=True):
                 body += chunk
                 if len(body) > most:
                     if is_data:
@@ -283,31 +290,33 @@ class Http:
                     break
                 if monotonic() > end:
                     raise TimeoutError
+            else:
+                response.release_conn()  # read to its end: the next one goes over it
             return Answer(url, response.status, response.headers, bytes(body[:most]))
 
-    def _way_to(self, url: str) -> Connections | _Proxied:
+    def _connected(self, url: str) -> PoolManager:
         """Return what keeps connections, to the proxy that the environment names if it does.
 
         This machine is never behind one.
         """
         scheme = urlsplit(url).scheme
         proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy") or ""
-        if not proxy or is_loopback(url) or self._goes_past(url):
-            return self._direct
+        if proxy and (is_loopback(url) or self._goes_past(url)):
+            proxy = ""
         key = f"{scheme} {proxy}"
-        if key not in self._proxied:
-            made = _Proxied(proxy, self._bundle if scheme == "https" else None)
-            self._proxied.setdefault(key, made)  # another thread may have been first
-        return self._proxied[key]
+        if key not in self._connections:
+            more = self._trusting() if scheme == "https" else {}
+            made = _through(proxy, more) if proxy else PoolManager(maxsize=MOST_AT_ONCE, **more)
+            self._connections.setdefault(key, made)  # another thread may have been first
+        return self._connections[key]
 
     def _goes_past(self, url: str) -> bool:
         from requests.utils import should_bypass_proxies  # noqa: PLC0415 - slow, and seldom needed
 
         return bool(should_bypass_proxies(url, self._variable("no_proxy") or ""))
 
-    @cached_property
-    def _bundle(self) -> Path:
-        """Whose certificates count: a file, or a folder."""
+    def _trusting(self) -> dict[str, Any]:
+        """Return whose certificates count."""
         from certifi import where  # noqa: PLC0415 - slow
 
         variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -315,14 +324,8 @@ class Http:
         bundle = Path(next((one for one in named if one), None) or where())
         if not bundle.exists():
             raise OSError(f"no CA certificate bundle: {bundle}")
-        return bundle
-
-    def _context(self) -> ssl.SSLContext:
-        from ssl import create_default_context  # noqa: PLC0415 - only with TLS
-
-        if self._bundle.is_dir():
-            return create_default_context(capath=self._bundle)
-        return create_default_context(cafile=self._bundle)
+        kind = "ca_cert_dir" if bundle.is_dir() else "ca_certs"
+        return {"cert_reqs": "CERT_REQUIRED", kind: str(bundle)}
 
     def _variable(self, name: str) -> str | None:
         return self._environment.get(name) or self._environment.get(name.upper())
@@ -344,36 +347,14 @@ class InvalidProxyURL(ValueError):  # noqa: N818 - as `requests` calls it
     """Raised for a proxy that is no address."""
 
 
-class _Proxied:
-    """Connects through a proxy, with the user that its address names; by urllib3, which is slow."""
-
-    def __init__(self, proxy: str, bundle: Path | None) -> None:
-        from urllib3 import ProxyManager  # noqa: PLC0415 - only for this
-
-        if not is_proxy(proxy):
-            raise InvalidProxyURL
-        address = proxy if "://" in proxy else f"http://{proxy}"
-        parts = urlsplit(address)
-        headers = None
-        if parts.username and parts.password is not None:
-            who = basic(unquote(parts.username), unquote(parts.password))
-            headers = {"Proxy-Authorization": who}
-        more: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED"}
-        if bundle is not None:
-            more["ca_cert_dir" if bundle.is_dir() else "ca_certs"] = str(bundle)
-        self._manager = ProxyManager(address, maxsize=MOST_AT_ONCE, proxy_headers=headers, **more)
-
-    @contextmanager
-    def urlopen(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], seconds: float
-    ) -> Iterator[Any]:
-        """Send a request, as `Connections` do."""
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - only for this
-
-        more: dict[str, Any] = {"headers": headers, "timeout": seconds}
-        more |= {"retries": False, "redirect": False, "preload_content": False}
-        try:
-            with self._manager.urlopen(method, url, body=body, **more) as response:
-                yield response
-        except HTTPError as error:
-            raise OSError(str(error)) from error
+def _through(proxy: str, more: Mapping[str, Any]) -> ProxyManager:
+    """Return what connects through a proxy, with the user that its address names."""
+    if not is_proxy(proxy):
+        raise InvalidProxyURL
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    parts = urlsplit(address)
+    headers = None
+    if parts.username and parts.password is not None:
+        who = basic(unquote(parts.username), unquote(parts.password))
+        headers = {"Proxy-Authorization": who}
+    return ProxyManager(address, maxsize=MOST_AT_ONCE, proxy_headers=headers, **more)

@@ -270,16 +270,6 @@ def test_a_command_imports_what_every_run_of_it_needs(command: str) -> None:
     assert int(number) <= 260
 
 
-def test_who_asks_a_registry_loads_no_library_for_it() -> None:
-    """That of urllib3 took 17 ms of CPU; it is asked where a proxy is between."""
-    program = "import sys, gitops_rollback.look.registry; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True
-    )
-    slow = {"certifi", "importlib.metadata", "requests", "urllib3", "zipfile"}
-    assert slow & set(done.stdout.split()) == set()
-
-
 PAGE = PACKAGE.parents[1] / "docs" / "architecture.md"
 
 

@@ -169,7 +169,7 @@ def test_what_nobody_thought_of_is_named_by_its_kind(monkeypatch: pytest.MonkeyP
     def odd(*_: object, **__: object) -> None:
         raise ValueError("odd")
 
-    monkeypatch.setattr("gitops_rollback.web.connections.Connections.urlopen", odd)
+    monkeypatch.setattr("urllib3.PoolManager.urlopen", odd)
     error = refusal(lambda: tags_of_docker({}))
     assert error.message.endswith("failed (ValueError)")
 
