@@ -6,6 +6,8 @@ import posixpath
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import yaml
+
 from gitops_rollback.effective.expressions import (
     NONE,
     Made,
@@ -20,8 +22,6 @@ from gitops_rollback.manifest.image_field import split_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    import yaml
 
     from gitops_rollback.effective.expressions import Block, Keys, Of, Piece
 
@@ -226,8 +226,10 @@ def _split(pieces: list[Piece]) -> Iterator[list[Piece]]:
 
 def _with_below(values: yaml.Node | None, below: Mapping[str, str]) -> yaml.Node | None:
     """Return values with what Helm makes sure of: each chart that is taken has some."""
+    if not isinstance(values, yaml.MappingNode):  # Helm fails, or there are none
+        return values
     for key, folder in below.items():
-        if values is not None and find(values, key) is None:
+        if find(values, key) is None:
             some = mapping((), values) if folder else opaque_node(values)
             values = with_path(values, (key,), some)
     return values

@@ -19,10 +19,18 @@ from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import Raw, is_ignore_file
 from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
 from gitops_rollback.effective.template_texts import GLOBAL, Texts, covered
-from gitops_rollback.effective.tree import TreeError, find, mapping, with_path
+from gitops_rollback.effective.tree import OPAQUE, TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of, truth_of
+from gitops_rollback.manifest.document import (
+    is_null,
+    items_of,
+    line_of,
+    lookup,
+    root_of,
+    text_of,
+    truth_of,
+)
 from gitops_rollback.manifest.helm import CHART_FILE, NO_NAME, OTHER_REGISTRY, TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG, split_version
 from gitops_rollback.manifest.patterns import go_glob
@@ -165,9 +173,9 @@ class Templates:
 
     def _stopped(self, folder: str, image: ImageField, values: yaml.Node | None) -> Unknown | None:
         """Return why a chart may make nothing at all, whatever the image is."""
-        ignored = self._ignored(folder)
-        if ignored is not None:
-            return ignored
+        first = self._ignored(folder) or self._without_values(folder, image, values, ())
+        if first is not None:
+            return first
         for reader in self._readers(folder, image, image.parts[0], values):
             stopped = self._switched(reader)
             if stopped is not None:
@@ -177,6 +185,35 @@ class Templates:
                 place, why = chart.made.failing
                 hint = f"set it in the values, or mend the template, {ACCEPT}"
                 return Unknown(image.path, image.scalar.line, place, why, hint)
+        return None
+
+    def _without_values(
+        self, folder: str, image: ImageField, values: yaml.Node | None, above: tuple[str, ...]
+    ) -> Unknown | None:
+        """Return that Helm fails on values that are no mapping, of a chart or of one below it.
+
+        Of what is given to one below by others `type mismatch` is told (helm, chartutil/coalesce).
+        """
+        path = posixpath.join(folder, _FILES[1])
+        root = root_of(self.parsed(path))
+        hint = f"make it a mapping, {ACCEPT}"
+        if root is not None and not isinstance(root, yaml.MappingNode) and not is_null(root):
+            return Unknown(path, line_of(root), "values.yaml", "Helm reads mappings alone", hint)
+        for name, below in self.taken_by(folder):
+            own = lookup(root, name)
+            given = own or find(values, name)
+            if (
+                given is not None
+                and not isinstance(given, yaml.MappingNode)
+                and given.tag != OPAQUE
+            ):
+                why = "Helm fails where a chart below gets anything but a mapping"
+                place = (image.path, image.scalar.line) if own is None else (path, line_of(own))
+                return Unknown(*place, f"values of {name}", why, hint)
+            if below and below not in above:
+                found = self._without_values(below, image, given, (*above, folder, below))
+                if found is not None:
+                    return found
         return None
 
     def _installed(

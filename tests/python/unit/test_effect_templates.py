@@ -210,6 +210,44 @@ def umbrella(template: str, more: str = "", key: str = "shop") -> dict[str, str]
     }
 
 
+# helm 3.19: "cannot unmarshal string into Go value of type map", "type mismatch on web".
+NO_VALUES = {
+    "that are a text": ({f"{CHART}values.yaml": "text\n"}, "Helm reads mappings alone"),
+    "that are a list": ({f"{CHART}values.yaml": "- a\n"}, "Helm reads mappings alone"),
+    "that are nothing": ({f"{CHART}values.yaml": "null\n"}, ""),
+    "below, that are a text": ({f"{CHART}charts/web/values.yaml": "text\n"}, "mappings alone"),
+    "below, that are nothing": ({f"{CHART}charts/web/values.yaml": ""}, ""),
+    "a text for one below": (
+        {f"{CHART}values.yaml": f"{VALUES}web: text\n"},
+        "Helm fails where a chart below gets anything but a mapping",
+    ),
+    "a list for one below": (
+        {f"{CHART}values.yaml": f"{VALUES}web: [a]\n"},
+        "Helm fails where a chart below gets anything but a mapping",
+    ),
+    "null for one below": (
+        {f"{CHART}values.yaml": f"{VALUES}web:\n"},
+        "Helm fails where a chart below gets anything but a mapping",
+    ),
+    "a text of the release's for one below": (
+        {"clusters/r.yaml": release("ours", f"  values: {{web: text, {VALUES.strip()}}}\n")},
+        "Helm fails where a chart below gets anything but a mapping",
+    ),
+    "a mapping for one below": ({f"{CHART}values.yaml": f"{VALUES}web: {{k: v}}\n"}, ""),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), NO_VALUES.values(), ids=NO_VALUES)
+def test_values_that_helm_cannot_take_make_nothing(files: dict[str, str], why: str) -> None:
+    below = {
+        f"{CHART}charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+        f"{CHART}charts/web/values.yaml": "k: v\n",
+        f"{CHART}charts/web/templates/a.yaml": "k: {{ .Values.k }}\n",
+    }
+    found = deployed({**chart(READS), **below, **files})
+    assert why in found if why else not isinstance(found, str), found
+
+
 ALIAS = "dependencies: [{name: shop, alias: web}]\n"
 ELSEWHERE = "dependencies: [{name: far, repository: 'oci://x'}]\n"
 BELOW = {
