@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, settings
@@ -119,7 +120,10 @@ class OnGit:
         """Let the command write the plan, of what runs by its own account."""
         (_rollback, *line), _wish = answer.made
         run = self.shop.ok("plan", *(one for one in line if one not in {"--reason", "why"}))
-        plan = parse_plan(json.dumps(run.result).encode(), "the plan")
+        data = json.dumps(run.result).encode()
+        path = self.shop.root.with_name(f"plan-{sha256(data).hexdigest()}.json")
+        path.write_bytes(data)
+        plan = parse_plan(data, str(path))
         assert plan.services[0].running.digest == running.digest
         return plan
 
