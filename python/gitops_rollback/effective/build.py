@@ -102,9 +102,10 @@ class Builder:
         raw: Raw,
         by_folder: Mapping[str, Kustomization],
         find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
+        absent: frozenset[str] = frozenset(),
     ) -> None:
         self._files = dict(files)
-        self.raw = raw
+        self.raw, self.absent = raw, absent
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
         self.near: set[int] = set()  # images that an entry means, and whose version it leaves
@@ -182,6 +183,9 @@ class Builder:
             why = f"{other} stands beside it: {_FAILS}"
             hint = f"take one of them away, {ACCEPT}"
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
+        for taken in self.absent.intersection(kustomization.taken) if self.absent else ():
+            why, hint = f"it is not there: {_FAILS}", f"add it, or take it out, {ACCEPT}"
+            work.failures.append(Unknown(path, *kustomization.named(taken), why, hint))
         for resource in kustomization.resources:
             self._take(resource, path, kustomization.line_of("resources"), work)
         for listed in kustomization.remote:

@@ -87,6 +87,7 @@ class Tree:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     home: Home = field(default_factory=Home)
     braces: Mapping[str, int] = field(default_factory=dict)  # the lines that make files templates
+    absent: frozenset[str] = frozenset()  # what kustomizations take, and is not in the repository
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Roots:
         self._holds = holds
         self.by_folder = {one.folder: one for one in tree.kustomizations.values()}
         _let_take_all_below(self.by_folder, tree.files)
-        self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields)
+        self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields, tree.absent)
         self.taken = {path for one in self.by_folder.values() for path in one.references}
         self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
         files = (file for path, file in tree.files.items() if not is_kustomization(path))

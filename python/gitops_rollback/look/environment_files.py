@@ -16,14 +16,14 @@ from gitops_rollback.effective.raw import IGNORE_FILE, is_ignore_file
 from gitops_rollback.effective.sources import applies, names_repositories
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.errors import ConfigError, ManifestError
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.ledger.state import FOLDER, path_of
 from gitops_rollback.manifest.argo import folders_of, is_application, override_names
 from gitops_rollback.manifest.document import is_config_map, parse_once
 from gitops_rollback.manifest.flux import flux_kustomization
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, candidates, is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.policies import ImagePolicy, Policies, find_policies, may_hold_policy
 from gitops_rollback.repo.objects import between
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.flux import FluxKustomization
+    from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.config import Config, Environment
@@ -122,7 +123,8 @@ def follow_overlays(
 ) -> Manifests:
     """Return the manifests with what their overlays take from elsewhere: a batch for each level.
 
-    What `meant` kustomizations take is followed in full; `known` paths were read already.
+    What `meant` kustomizations take is followed in full; `known` paths were read already. What a
+    kustomization takes and the repository has not is said.
     """
     known = set(known)
     tried = set(known)
@@ -154,7 +156,26 @@ def follow_overlays(
                 manifests, inventory.read_manifests(read_files(repository, new))
             )
             meant = meant | {entry.path for entry in new}
-    return manifests
+    absent = _absent(repository, tip, manifests.kustomizations.values())
+    return replace(manifests, absent=absent, _found={})
+
+
+def _absent(
+    repository: Repository, tip: Tip, kustomizations: Iterable[Kustomization]
+) -> frozenset[str]:
+    """Return what kustomizations take that is no file here, nor a folder with a kustomization.
+
+    What lies below a link or a submodule may be there.
+    """
+    there = {entry.path for entry in repository.list_files(tip.commit, [""])}
+    taken = {path for one in kustomizations for path in one.taken}
+    gone = {path: candidates(path) for path in taken - there}
+    return frozenset(
+        path
+        for path, files in gone.items()  # a folder is in the way of a file, not of what is in it
+        if there.isdisjoint(files)
+        and not any(repository.in_the_way(tip.commit, one) for one in files[1:] or files)
+    )
 
 
 def list_entries(

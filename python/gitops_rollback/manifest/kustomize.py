@@ -15,7 +15,14 @@ import yaml
 
 from gitops_rollback.image import InvalidImageError, is_tag, parse_image
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import is_null, items_of, line_of, lookup, text_of
+from gitops_rollback.manifest.document import (
+    is_null,
+    items_of,
+    line_of,
+    lookup,
+    scalars_of,
+    text_of,
+)
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     EDITABLE,
@@ -322,6 +329,24 @@ class Kustomization:
             *(one.path for one in listed if one.path),
         )
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """What has to be there, or the build fails, and does not make an image doubtful besides."""
+        besides = [
+            *items_of(lookup(self.root, "crds")),
+            lookup(lookup(self.root, "openapi"), "path"),
+        ]
+        texts = filter(None, map(text_of, besides))
+        paths = (path for text in texts if (path := inside(self.folder, text)) is not None)
+        return (*self.resources, *self.generated, *paths)
+
+    def named(self, taken: str) -> tuple[int, str]:
+        """Return the line that something it takes is named in, and as what."""
+        for _pointer, node in scalars_of(self.root):
+            if node.value and inside(self.folder, node.value.rpartition("=")[2]) == taken:
+                return line_of(node), node.value
+        return 1, taken
+
 
 def _generated(folder: str, root: yaml.Node | None) -> Iterator[str]:
     """Yield the files that the data of generated ConfigMaps and Secrets come from."""
@@ -506,7 +531,7 @@ def read_patch(by: str, item: yaml.Node, key: str, folder: str) -> Patch:
     return Patch(by, line_of(item), None, "", target, options)
 
 
-def candidates(path: str) -> Iterable[str]:
+def candidates(path: str) -> tuple[str, ...]:
     """Return the files that a path of a kustomization can mean: itself, or a folder's own."""
     if path.endswith(_SUFFIXES):
         return (path,)

@@ -60,7 +60,8 @@ class Manifests:
     `fields` are the image fields of each file, of the kinds that are known without configuration,
     and none for a file that was not worth parsing; `kustomizations` are those among the files;
     `variables` counts how often each Flux variable stands in all files, parsed or not; `raw` are
-    the bytes of all, `home` is the repository that they are of.
+    the bytes of all, `home` is the repository that they are of, `absent` is what kustomizations
+    take and it has not.
     """
 
     files: Mapping[str, ParsedFile]
@@ -70,6 +71,7 @@ class Manifests:
     variables: Mapping[str, int] = field(default_factory=dict)
     raw: Raw = field(default_factory=Raw, repr=False)
     home: Home = field(default_factory=Home)
+    absent: frozenset[str] = frozenset()
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -88,6 +90,7 @@ class Manifests:
             self.variables,
             self.raw,
             self.home,
+            self.absent,
         )
 
     @cached_property
@@ -133,6 +136,7 @@ class Manifests:
                 unreadable,
                 self.home,
                 {skip.path: skip.braces for skip in self.skipped},
+                self.absent,
             )
             self._found[key] = resolve_fields(tree, environment.holds, kinds, pointers)
         return self._found[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.shop import CART, Shop, digest, image
+from integration.shop import CART, FILES, Shop, digest, image
 from servers.git_http import GitHttpServer
 
 WORKLOAD = CART.replace(' # {"$imagepolicy": "flux-system:cart"}', "")
@@ -407,3 +407,43 @@ def test_a_variable_that_a_label_uses_too_takes_the_tag_alone(shop: Shop) -> Non
     assert 'CART_TAG: "1.5.0"' in shop.text("flux.yaml")
     shop.ok("rollback", "--service", "cart", "--reason", "bad")
     assert shop.text("flux.yaml") == files["flux.yaml"]
+
+
+# What an overlay takes and nobody has committed, and in which line. kustomize 5.7 fails on each:
+# "evalsymlink failure", "must resolve to a file", "no such file or directory".
+BOTH = "resources: [../../base]\n"
+NOT_THERE = {
+    "a resource": ("resources:\n- ../../base\n- route.yaml\n", "3: route.yaml"),
+    "a folder": ("resources: [../../base, ../../shop]\n", "1: ../../shop"),
+    "a folder that is no base": ("resources: [../../base, ../../notes]\n", "1: ../../notes"),
+    "what a ConfigMap is of": (
+        f"{BOTH}configMapGenerator:\n- name: c\n  files: [key=cart.conf]\n",
+        "4: key=cart.conf",
+    ),
+    "what a Secret is of": (f"{BOTH}secretGenerator: [{{name: c, envs: [c.env]}}]\n", "2: c.env"),
+    "a definition": (f"{BOTH}crds: [definition.yaml]\n", "2: definition.yaml"),
+    "a schema": (f"{BOTH}openapi: {{path: schema.json}}\n", "2: schema.json"),
+}
+ENTRY = "images: [{name: acme/cart, newTag: 1.4.1}]\n"
+
+
+@pytest.mark.parametrize(("overlay", "place"), NOT_THERE.values(), ids=NOT_THERE)
+def test_a_build_that_takes_what_is_not_there_is_refused_with_its_line(
+    shop: Shop, overlay: str, place: str
+) -> None:
+    path = "overlays/production/kustomization.yaml"
+    files = {**BASE, ".gitops-rollback.toml": PRODUCTION, "notes/day.txt": "fine\n"}
+    shop.commit({**dict.fromkeys(FILES), **files, path: f"{overlay}{ENTRY}"})
+    run = shop.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert f"{path}:{place}: it is not there: the build fails" in run.said
+    shop.ok("deploy", "--service", "cart", "--image", image("1.5.0"), "--accept", "effect")
+
+
+def test_what_lies_below_a_link_or_a_submodule_may_be_there(shop: Shop) -> None:
+    path = "overlays/production/kustomization.yaml"
+    overlay = f"resources: [../../base, linked/route.yaml]\n{ENTRY}"
+    files = {**BASE, ".gitops-rollback.toml": PRODUCTION, path: overlay}
+    shop.commit({**dict.fromkeys(FILES), **files})
+    shop.commit({"overlays/production/linked": "../../routes"}, mode="120000")
+    shop.deploy("1.5.0")
+    assert digest("cart:1.5.0") in shop.text(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,7 @@ from gitops_rollback.services.inventory import read_manifests
 from unit.builders import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 OURS = "https://github.com/acme/fleet.git"
 HOME = Home(OURS, "main")
@@ -71,9 +72,12 @@ def release(source: str, values: str = "") -> str:
     )
 
 
-def deployed(files: Mapping[str, str], home: Home = HOME) -> dict[str, str] | str:
+def deployed(
+    files: Mapping[str, str], home: Home = HOME, absent: Iterable[str] = ()
+) -> dict[str, str] | str:
     """The files that a deploy of cart changes; why it is refused."""
     manifests = read_manifests({path: text.encode() for path, text in files.items()}, home)
+    manifests = replace(manifests, absent=frozenset(absent))
     try:
         found = resolve("cart", Environment("production"), Config(), manifests)
         image = found.image.with_version("9", digest("9"))
@@ -1349,3 +1353,33 @@ def test_variables_are_read_as_flux_reads_them(written: str, *, is_read: bool) -
     files = {"apps/cart/deployment.yaml": DEPLOYMENT.replace("cart:1", f"cart:{written}")}
     found = deployed(files | {"k.yaml": flux("flux-system", "postBuild: {substitute: {TAG: '1'}}")})
     assert isinstance(found, dict) is is_read, found
+
+
+NOT_THERE = {
+    "resources:\n- a.yaml\n- gone.yaml\n": ("apps/gone.yaml", "3: gone.yaml"),
+    "resources: [a.yaml]\ncrds: [gone.yaml]\n": ("apps/gone.yaml", "2: gone.yaml"),
+    "resources: [a.yaml]\nopenapi: {path: gone.json}\n": ("apps/gone.json", "2: gone.json"),
+    "resources: [a.yaml]\nconfigMapGenerator:\n- files: [k=x/gone]\n": ("apps/x/gone", "3: k=x"),
+    "resources: [a.yaml]\nsecretGenerator: [{env: gone.env}]\n": ("apps/gone.env", "2: gone.env"),
+}
+
+
+@pytest.mark.parametrize(("text", "gone"), NOT_THERE.items(), ids=NOT_THERE)
+def test_a_build_that_takes_what_is_not_in_the_repository_fails(
+    text: str, gone: tuple[str, str]
+) -> None:
+    """What is only not read, as another service's, may be there."""
+    path, place = gone
+    files = {"apps/a.yaml": DEPLOYMENT, "apps/kustomization.yaml": text}
+    why = deployed(files, absent=[path, "apps/another.yaml"])
+    assert isinstance(why, str)
+    assert f"apps/kustomization.yaml:{place}" in why
+    assert "it is not there: the build fails" in why
+    assert not isinstance(deployed(files, absent=["apps/another.yaml"]), str)
+
+
+def test_what_is_written_in_place_of_a_path_stands_in_no_line() -> None:
+    [one] = read_manifests({"k/kustomization.yaml": b"crds: [a.yaml]\n"}).kustomizations.values()
+    assert one.taken == ("k/a.yaml",)
+    assert one.named("k/a.yaml") == (1, "a.yaml")
+    assert one.named("k/b.yaml") == (1, "k/b.yaml")
