@@ -5,6 +5,7 @@ api/types/replacement.go and api/filters/replacement: what is plain is done, the
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import yaml
@@ -131,9 +132,12 @@ def read_replacements(node: yaml.Node) -> Replacement:
     if entries(node).keys() - {"source", "targets"} or source is None:
         raise TreeError("it has no source that is followed")
     options = lookup(source, "options")
+    path = _steps(text_of(lookup(source, "fieldPath")) or "metadata.name")
+    if "*" in path:
+        raise TreeError("kustomize looks up no source by a wildcard: the build fails")
     return Replacement(
         source=_texts(source, "fieldPath", "options"),
-        path=_steps(text_of(lookup(source, "fieldPath")) or "metadata.name"),
+        path=path,
         delimiter=text_of(lookup(options, "delimiter")) or "",
         index=_number(lookup(options, "index")),
         targets=tuple(_target(target) for target in items_of(lookup(node, "targets"))),
@@ -200,7 +204,8 @@ def _value(
         (one, node)
         for one in among
         if _fits(one, replacement.source)
-        for _place, node in _at(one.node, replacement.path, ())
+        # kustomize takes the first of several items that a step in brackets means
+        for _place, node in islice(_at(one.node, replacement.path, ()), 1)
     ]
     if len(found) != 1:
         raise TreeError("what it copies from was not read")

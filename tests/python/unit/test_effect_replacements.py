@@ -125,6 +125,19 @@ def test_a_part_of_the_source_is_copied() -> None:
         images_after(source.replace("index: 1", "index: 4") + target, VERSIONS)
 
 
+def test_of_several_containers_of_one_name_the_first_is_copied_and_none_by_a_wildcard() -> None:
+    """kustomize 5.7: the second's image is copied nowhere; "wildcard is not supported"."""
+    source = "source: {kind: Deployment, name: from, fieldPath: 'spec.containers.%s.image'}\n"
+    target = f"targets:\n- {{select: {{kind: Deployment, name: cart}}, fieldPaths: ['{IMAGE}']}}\n"
+    other = (
+        "kind: Deployment\nmetadata: {name: from}\n"
+        "spec: {containers: [{name: a, image: 'b:1'}, {name: a, image: 'b:2'}]}\n"
+    )
+    assert images_after(source % "[name=a]" + target, other)[0] == "b:1"
+    with pytest.raises(TreeError, match="by a wildcard: the build fails"):
+        images_after(source % "*" + target, other)
+
+
 @pytest.mark.parametrize(
     ("replacement", "others", "message"),
     [
