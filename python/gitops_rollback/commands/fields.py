@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         found.add(inventory.read_manifests(data), proves=options.prove)
         let_go()
     fields = [one for _place, one in sorted(found.fields, key=itemgetter(0))]
-    skipped = sorted((vars(one) for one in found.skipped), key=itemgetter("path"))
+    skipped = sorted((one.to_json() for one in found.skipped), key=itemgetter("path"))
     say(f"{len(paths)} files, {len(fields)} image fields, {len(skipped)} files skipped")
     result: dict[str, Any] = {"fields": fields, "skipped": skipped}
     if options.prove:

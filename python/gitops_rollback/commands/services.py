@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         {**_service(name, source, overview), "inAll": name in sure if sure else is_name(name)}
         for name, source in sorted(names.items())
     ]
-    skipped = [vars(skip) for skip in overview.manifests.skipped]
+    skipped = [skip.to_json() for skip in overview.manifests.skipped]
     write_result({"services": services, "skipped": skipped}, options.output)
     return Exit.DONE
 

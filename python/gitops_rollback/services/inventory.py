@@ -52,6 +52,10 @@ class Skipped:
     reason: str
     braces: int = 0
 
+    def to_json(self) -> dict[str, str]:
+        """Return the file as results have it."""
+        return {"path": self.path, "reason": self.reason}
+
 
 @dataclass(frozen=True)
 class Manifests:
