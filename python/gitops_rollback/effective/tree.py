@@ -110,9 +110,11 @@ _DIRECTIVE = "$patch"
 _DIRECTIVES = ("merge", "replace", "delete")
 # `$retainKeys`, `$setElementOrder` and the like are the API server's own, and kustomize's not.
 _LEFT = "is left in what kustomize makes, where no kind has such a field"
-# Of a pod's lists, those that kustomize's schema (Kubernetes 1.21) merges and that hold images.
-_MERGED_LISTS = ("containers", "initContainers", "ephemeralContainers", "volumes")
-_MERGE_KEY = "name"
+# Of a pod's lists, and of its containers', those that kustomize's schema (Kubernetes 1.21) merges
+# and that hold images, or texts that may be copied from them; and by which key.
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_OF_PODS = dict.fromkeys((*_CONTAINERS, "volumes"), "name")
+_OF_CONTAINERS = {"env": "name", "volumeMounts": "mountPath"}
 # Where the pod is in the kinds that the schema knows; a kind it does not know has no merged lists.
 _PODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("v1", "Pod"): ("spec",),
@@ -154,11 +156,19 @@ def _merge(
         raise TreeError(f"the patch has another shape than what it patches at {_shown(path)}")
     if isinstance(patch, yaml.MappingNode):
         return _merged_mapping(dest, patch, path, pod)
-    return _merged_list(dest, patch, path, pod) if _is_merged(path, pod) else patch
+    key = _merge_key(path, pod)
+    return _merged_list(dest, patch, path, pod, key) if key is not None else patch
 
 
-def _is_merged(path: tuple[str, ...], pod: tuple[str, ...] | None) -> bool:
-    return pod is not None and path[:-1] == pod and path[-1] in _MERGED_LISTS
+def _merge_key(path: tuple[str, ...], pod: tuple[str, ...] | None) -> str | None:
+    """Return the key by which a list is merged; None for one that a patch replaces."""
+    if pod is None or path[: len(pod)] != pod:
+        return None
+    below = path[len(pod) :]
+    if len(below) == 1:
+        return _OF_PODS.get(below[0])
+    is_of_containers = len(below) == 3 and below[0] in _CONTAINERS  # noqa: PLR2004 - `[]` between
+    return _OF_CONTAINERS.get(below[-1]) if is_of_containers else None
 
 
 def _merged_mapping(
@@ -184,10 +194,10 @@ def _merged_mapping(
 
 
 def _merged_list(
-    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None
+    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None, key: str
 ) -> yaml.Node | None:
-    present = {_name(item, path): item for item in items_of(dest)}
-    wanted = {_name(item, path): item for item in items_of(patch)}
+    present = {_name(item, path, key): item for item in items_of(dest)}
+    wanted = {_name(item, path, key): item for item in items_of(patch)}
     if len(present) != len(items_of(dest)) or len(wanted) != len(items_of(patch)):
         raise TreeError(f"two items of {_shown(path)} have one name")
     out = []
@@ -201,8 +211,8 @@ def _merged_list(
     return sequence(out, dest) if out else None
 
 
-def _name(item: yaml.Node, path: tuple[str, ...]) -> str:
-    name = text_of(lookup(item, _MERGE_KEY))
+def _name(item: yaml.Node, path: tuple[str, ...], key: str) -> str:
+    name = text_of(lookup(item, key))
     if not name:
         raise TreeError(f"an item of {_shown(path)} has no name to merge it by")
     return name

@@ -51,6 +51,37 @@ def merged(patch: str, base: str = DEPLOYMENT) -> yaml.Node | None:
     return strategic_merge(node(base), node(patch))
 
 
+def test_what_a_patch_does_to_lists_of_a_container_is_what_kustomize_makes() -> None:
+    """By kustomize 5.7: environment and mounts are merged, the patch's first; others replaced."""
+    base = """\
+        args: [one, two]
+        env: [{name: A, value: b}, {name: C, value: d}]
+        envFrom: [{configMapRef: {name: x}}]
+        volumeMounts: [{name: v, mountPath: /a}, {name: v, mountPath: /c}]"""
+    patch = """\
+        args: [three]
+        env: [{name: C, value: e}, {name: F, value: g}]
+        envFrom: [{configMapRef: {name: z}}]
+        volumeMounts: [{name: w, mountPath: /c}]"""
+    made = """\
+        args: [three]
+        env: [{name: C, value: e}, {name: F, value: g}, {name: A, value: b}]
+        envFrom: [{configMapRef: {name: z}}]
+        volumeMounts: [{name: w, mountPath: /c}, {name: v, mountPath: /a}]"""
+
+    def pods(text: str) -> yaml.Node:
+        head = "apiVersion: apps/v1\nkind: Deployment\nspec:\n  template:\n    spec:\n"
+        return node(f"{head}      containers:\n      - name: server\n{text}\n")
+
+    found = strategic_merge(pods(base), pods(patch))
+    assert found is not None
+    assert plain(found) == plain(pods(made))
+    unknown = "apiVersion: acme.io/v1\nkind: Runner\nenv: [{name: A}]\n"
+    other = strategic_merge(node(unknown), node(unknown.replace("A", "B")))
+    assert other is not None
+    assert plain(other) == plain(node(unknown.replace("A", "B")))
+
+
 def in_pod(text: str) -> str:
     return f"{{spec: {{template: {{spec: {text}}}}}}}"
 
