@@ -689,7 +689,7 @@ def test_builds_at_once_share_it(workshop: Workshop) -> None:
     names = [f"service-{number}" for number in range(BUILDS)]
     files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
     listed = "".join(f"- {path.removeprefix('apps/')}\n" for path in files)
-    files["apps/kustomization.yaml"] = f"{FILES['apps/kustomization.yaml']}{listed}"
+    files["apps/kustomization.yaml"] = f"resources:\n{listed}"
     shop = workshop.shop("services for builds at once", lambda shop: shop.open(files))
     with GitHttpServer(shop.root) as server:
         url = f"{server.url}/manifests.git"

@@ -340,7 +340,8 @@ def test_a_registry_that_forbids_or_fails_proves_nothing(
     assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
     assert plan["to"]["verified"] is False
     assert any("not verified" in finding for finding in plan["findings"])
-    assert sorted(hub.requests) == both_at_once(hub), "it is not asked again"
+    assert set(hub.requests) <= set(both_at_once(hub))
+    assert len(set(hub.requests)) == len(hub.requests), "it is not asked again"
     hub.fail_with("/v2/", status)
     run = connected.refused(1, "registry", "plan", *REGISTRY)
     assert str(status) in run.error["message"]
