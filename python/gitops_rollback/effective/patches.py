@@ -132,7 +132,7 @@ class Patcher:
         every = [one for root in roots for _pointer, one in unlisted(root)]
         for root in every:
             named = (lookup(root, "kind"), find(root, "metadata", "name"))
-            if isinstance(root, yaml.MappingNode) and not all(text_of(one) for one in named):
+            if not isinstance(root, yaml.SequenceNode) and not all(map(text_of, named)):
                 raise TreeError("kustomize reads no patch that lacks its kind or metadata.name")
         return file, every
 

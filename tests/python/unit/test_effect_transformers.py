@@ -372,6 +372,7 @@ ENCODED = """{source: {kind: X, fieldPath: a}, targets: [{select: {}, options: {
         ("patches: [{patch: ' a: b'}]", "kustomize fails where the first line of a patch is ind"),
         ("patches: [{target: {kind: Deployment}, patch: '[a: b'}]", "a patch that begins with ["),
         (f"patches: [{{patch: '{JSON}'}}]", "a JSON patch needs a target"),
+        ("patches: [{target: {kind: Deployment}, patch: a}]", "kustomize reads no p"),
         (f"patches: [{{target: {{kind: Deployment}}, patch: '{BARE}'}}]", "kustomize reads no p"),
         (f"replacements: [{ENCODED}]", "its encoding is not followed"),
     ],
