@@ -38,6 +38,7 @@ from gitops_rollback.manifest.document import is_null, lookup, parse, text_of, w
 from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
 from gitops_rollback.manifest.objects import unlisted
 from gitops_rollback.manifest.scalars import block_of
+from gitops_rollback.manifest.scan import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -285,7 +286,7 @@ def _nameless(root: yaml.Node) -> yaml.Node:
 
 
 def _nothing(like: yaml.Node) -> yaml.ScalarNode:
-    return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
+    return yaml.ScalarNode(NULL, "", like.start_mark, like.end_mark)
 
 
 def patches_of(node: yaml.Node, by: str, folder: str) -> list[Patch]:

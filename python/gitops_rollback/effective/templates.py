@@ -173,7 +173,7 @@ class Templates:
 
     def _stopped(self, folder: str, image: ImageField, values: yaml.Node | None) -> Unknown | None:
         """Return why a chart may make nothing at all, whatever the image is."""
-        first = self._ignored(folder) or self._without_values(folder, image, values, ())
+        first = self._ignored(folder) or self._without_values(folder, image, values, set())
         if first is not None:
             return first
         for reader in self._readers(folder, image, image.parts[0], values):
@@ -188,12 +188,16 @@ class Templates:
         return None
 
     def _without_values(
-        self, folder: str, image: ImageField, values: yaml.Node | None, above: tuple[str, ...]
+        self, folder: str, image: ImageField, values: yaml.Node | None, seen: set[tuple[str, int]]
     ) -> Unknown | None:
         """Return that Helm fails on values that are no mapping, of a chart or of one below it.
 
         Of what is given to one below by others `type mismatch` is told (helm, chartutil/coalesce).
+        Each chart is looked at once with the same values: `seen` has its folder and their ids.
         """
+        if (folder, id(values)) in seen:
+            return None
+        seen.add((folder, id(values)))
         path = posixpath.join(folder, _FILES[1])
         root = root_of(self.parsed(path))
         hint = f"make it a mapping, {ACCEPT}"
@@ -210,10 +214,9 @@ class Templates:
                 why = "Helm fails where a chart below gets anything but a mapping"
                 place = (image.path, image.scalar.line) if own is None else (path, line_of(own))
                 return Unknown(*place, f"values of {name}", why, hint)
-            if below and below not in above:
-                found = self._without_values(below, image, given, (*above, folder, below))
-                if found is not None:
-                    return found
+            found = self._without_values(below, image, given, seen) if below else None
+            if found is not None:
+                return found
         return None
 
     def _installed(

@@ -19,6 +19,7 @@ import yaml
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.scan import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +33,6 @@ _SCALARS = {
     "tag:yaml.org,2002:float": _CONSTRUCTOR.construct_yaml_float,
     "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
 }
-_NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -45,7 +45,7 @@ def plain(node: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever YAML holds
         return _mapping(node)
     if isinstance(node, yaml.SequenceNode):
         return [plain(item) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode) or node.tag == _NULL:
+    if not isinstance(node, yaml.ScalarNode) or node.tag == NULL:
         return None
     return _scalar(node)
 
@@ -77,7 +77,7 @@ def mark_of(root: yaml.Node, steps: Steps) -> tuple[int, int]:
 
 def is_null(node: yaml.Node | None) -> bool:
     """Tell whether a node is there and says nothing: `hostPath:` with nothing after it."""
-    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
+    return isinstance(node, yaml.ScalarNode) and node.tag == NULL
 
 
 def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
