@@ -120,7 +120,7 @@ def test_a_bomb_in_yaml_beside_a_manifest_or_in_it_ends(shop: Shop, text: str) -
     for command in (PLAN, ("services",), ("check", "--storage"), ("deploy", "--service", "cart",
                     "--image", image("1.4.2"))):  # fmt: skip
         code, said = peak.run(*command, "--timeout", "10")
-        assert code in (0, 1, 4, 6, 8), said
+        assert code in (0, 1, 4, 8) or (code == 6 and "no object of Kubernetes" in said), said
         assert "Traceback" not in said
         assert peak.memory < MOST_MEMORY
 

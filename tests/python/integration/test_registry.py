@@ -340,8 +340,10 @@ def test_a_registry_that_forbids_or_fails_proves_nothing(
     assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
     assert plan["to"]["verified"] is False
     assert any("not verified" in finding for finding in plan["findings"])
-    assert set(hub.requests) <= set(both_at_once(hub))
-    assert len(set(hub.requests)) == len(hub.requests), "it is not asked again"
+    both, asked = both_at_once(hub), sorted(hub.requests)
+    # A host that is busy or failed is asked nothing more: the second of both may come after that.
+    failed = status in (429, 500, 503)
+    assert asked == both or (failed and asked in ([both[0]], [both[1]])), "it is not asked again"
     hub.fail_with("/v2/", status)
     run = connected.refused(1, "registry", "plan", *REGISTRY)
     assert str(status) in run.error["message"]
