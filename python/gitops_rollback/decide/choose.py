@@ -313,8 +313,6 @@ def _proven(candidate: Candidate, account: Account) -> Candidate:
         image = image.with_version(image.tag, check.digest)
     if candidate.is_told or candidates.has_run(image, timeline, History()):
         return candidate
-    if account.accepts("never-deployed") and candidates.is_never_deployed(image, timeline):
-        return candidate  # that says it, and was accepted
     history = facts.ask(NeedHistory(BEGINNING))
     if candidates.has_run(image, timeline, history):
         return candidate

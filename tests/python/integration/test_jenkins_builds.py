@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.refusals import JOB_ALLOWS
 from integration.shop import CART, CART_STATE, Shop, canonical, image, names
 from integration.test_keep import JOB, Pipeline, jenkins
 
@@ -117,3 +118,17 @@ def test_records_of_two_environments_in_one_job_are_told_apart(
     plan = shop.ok(*PLAN, *RECORDS).service()
     assert plan["to"]["image"] == canonical("1.4.2")
     assert not any("3." in name for name in names(plan["candidates"], "image"))
+
+
+def test_a_record_that_anybody_can_archive_makes_no_image_one_that_may_be_gone_back_to(
+    shop: Shop, jenkins: JenkinsServer
+) -> None:
+    pipeline = Pipeline(shop, jenkins)
+    shop.edit("acme/cart:1.4.1", image("1.4.2"))
+    shop.edit(image("1.4.2"), image("1.5.0"))
+    named = ("rollback", "--service", "cart", "--reason", "x", *RECORDS[2:], "--to", image("1.6.0"))
+    accept = ("--accept", "never-deployed,unproven", "--allowed-accept", ",".join(JOB_ALLOWS))
+    assert shop.refused(6, "refused", *named, *accept).error["code"] == "never-ran"
+    archive_without_deploying(pipeline, 46, "1.6.0")
+    assert shop.refused(6, "refused", *named).error["code"] == "never-deployed"
+    assert shop.refused(6, "refused", *named, *accept).error["code"] == "never-ran"
