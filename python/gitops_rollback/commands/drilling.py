@@ -6,6 +6,7 @@ Asked are git's server and its host, registries, Jenkins, the cluster; storage i
 from __future__ import annotations
 
 import gc
+from functools import cached_property
 from itertools import accumulate, groupby, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ from gitops_rollback.look.environment_files import Paths, list_entries, meant_pa
 from gitops_rollback.look.snapshot import known_names, read_config, read_environment, read_snapshot
 from gitops_rollback.manifest.document import let_go
 from gitops_rollback.model import Request, title
-from gitops_rollback.options import repeated
+from gitops_rollback.options import limits, repeated
 from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
@@ -93,6 +94,11 @@ class _Drill:
     paths: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
+    @cached_property
+    def allowed(self) -> tuple[str, ...]:
+        """The only services and sets that may be looked at; empty if any may."""
+        return limits(self.session.options, "allowed_services")
+
     def run(self) -> None:
         """Look at every environment, or at the one that is named."""
         options = self.session.options
@@ -107,7 +113,8 @@ class _Drill:
             self._environment(read)
         if not self.names:
             raise ConfigError(
-                "there is nothing to check: no service is configured, and none has a state file",
+                "there is nothing to check: no service that may be named here is configured, and "
+                "none has a state file",
                 f"name one with --service, or configure it in {FILE}",
             )
         refuse_accepted_others(self.session, sorted(self.names))  # of all parts
@@ -155,7 +162,7 @@ class _Drill:
             part = parts.pop()
             half = len(part) // 2
             try:
-                request = Request(part, environment, None, apart=True)
+                request = Request(part, environment, None, allowed=self.allowed, apart=True)
                 snapshot = read_snapshot(self.repository, request, self.tip)
             except GitopsRollbackError as error:
                 if not half:
@@ -176,8 +183,11 @@ class _Drill:
         options = self.session.options
         named = (*repeated(options, "service"), *repeated(options, "set"))
         if named:
-            return read.config.expand(named, repeated(options, "set"))
-        return known_names(self.repository, read.config, read.environment, read.tip)
+            found = read.config.expand(named, repeated(options, "set"))
+            read.config.check_allowed(found, self.allowed)
+            return found
+        found = known_names(self.repository, read.config, read.environment, read.tip)
+        return read.config.of_allowed(found, self.allowed)
 
     def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:
         """Return what is found of a service that cannot be read: one that is gone is passed by."""

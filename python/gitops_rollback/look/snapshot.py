@@ -675,12 +675,12 @@ def all_names(
     repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
 ) -> tuple[str, ...]:
     """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
-    allowed = config.expand(request.allowed)
     names = known_names(repository, config, environment, tip)
-    found = tuple(name for name in names if not allowed or name in allowed)
+    found = config.of_allowed(names, request.allowed)
     if not found:
         raise ConfigError(
-            f"no service of {environment.told} is configured, deployed or found",
+            f"no service of {environment.told} that may be named here is configured, deployed or "
+            "found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )
     return found

@@ -153,12 +153,16 @@ class Config:
         services = (member for name in names for member in self.sets.get(name, (name,)))
         return tuple(dict.fromkeys(services))
 
+    def of_allowed(self, names: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those names that are allowed; all where nothing limits them."""
+        members = self.expand(allowed)
+        return tuple(name for name in names if not allowed or name in members)
+
     def check_allowed(self, services: Iterable[str], allowed: tuple[str, ...]) -> None:
         """Raise `ConfigError` if a service is none of those that are allowed; none is: all are."""
-        if not allowed:
-            return
-        members = self.expand(allowed)
-        refused = [service for service in services if service not in members]
+        named = tuple(services)
+        let_through = {*self.of_allowed(named, allowed)}
+        refused = [service for service in named if service not in let_through]
         if refused:
             raise ConfigError(
                 f"this job or folder may not touch {', '.join(refused)}; allowed is "

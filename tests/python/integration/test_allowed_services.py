@@ -87,3 +87,18 @@ def test_a_service_beside_it_in_the_same_file_is_not_in_the_way(shop: Shop) -> N
     shop.commit({CART_PATH: two, ".gitops-rollback.toml": "[services.cart]\n[services.proxy]\n"})
     named = ("--service", "cart", "--image", image("1.4.2"))
     shop.ok("deploy", *named, environment=ALLOWED)
+
+
+def test_a_drill_looks_at_what_is_allowed_and_at_nothing_else(paid: Shop) -> None:
+    for named in (("payment",), ("cart", "payment")):
+        refused(paid, "check", *named, words="may not touch payment")
+    checked = paid.run("check", environment=ALLOWED)
+    assert checked.code in (0, 8), checked.stderr
+    assert [plan["service"] for plan in checked.result["plans"]] == ["cart"]
+    nobody = paid.run("check", environment={"GITOPS_ALLOWED_SERVICES": "basket"})
+    assert "no service that may be named here" in nobody.error["message"]
+    toml = '[services.payment]\n[services.cart]\nimage = "docker.io/acme/payment"\n'
+    paid.commit({".gitops-rollback.toml": toml})
+    checked = paid.run("check", "cart", environment=ALLOWED)
+    assert checked.code == 1
+    assert "those of payment, too" in checked.said
