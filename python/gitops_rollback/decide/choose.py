@@ -335,7 +335,7 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
     wish, facts = account.wish, account.facts
     chosen = next((c for c in judged if c.verdict == "chosen"), None)
     blocks = []
-    if not (_is_asked_for(wish, facts) or wish.again):
+    if not (account.is_asked_for or wish.again):
         blocks += _already(wish, facts, account.timeline)
     if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
         blocks.append(_refusal(facts, judged[0]))
@@ -361,16 +361,9 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
         ),
         lost=tuple(holds.lost_holds(wish, facts)),
         passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
-        is_named=_is_asked_for(wish, facts),
+        is_named=account.is_asked_for,
         hold=facts.account.hold,
     )
-
-
-def _is_asked_for(wish: Wish, facts: Facts) -> bool:
-    """Tell whether a person named the image, now or when the plan was made that is followed."""
-    if wish.planned is not None and wish.to is None and wish.as_of is None:
-        return wish.planned.planned(facts.at.service, facts.at.environment).is_named
-    return wish.to is not None or wish.as_of is not None
 
 
 def _passed(judged: Sequence[Candidate], timeline: Timeline) -> tuple[Candidate, ...]:

@@ -41,6 +41,14 @@ class Account:
         """The refusals that are accepted: only of an image that is named."""
         return self.wish.accept if self.wish.is_named else frozenset()
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a person named the image, now or when the plan was made that is followed."""
+        wish, at = self.wish, self.facts.at
+        if wish.planned is not None and wish.to is None and wish.as_of is None:
+            return wish.planned.planned(at.service, at.environment).is_named
+        return wish.to is not None or wish.as_of is not None
+
     def accepts(self, code: str) -> bool:
         """Whether a refusal is accepted."""
         return code in self.accept
@@ -160,7 +168,7 @@ def with_proof(
     is_shown = since <= pushed if since and pushed else is_all
     if is_shown and not account.accepts("never-ran"):
         return candidate.refused("never-ran", message)
-    if account.wish.to is not None and not is_shown and not account.accepts("unproven"):
+    if account.is_asked_for and not is_shown and not account.accepts("unproven"):
         return candidate.refused("unproven", message)
     label = candidate.image.label
     return replace(candidate, notes=(*candidate.notes, f"{label}: nothing shows that it ran here"))

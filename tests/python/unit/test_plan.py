@@ -816,6 +816,14 @@ def test_a_plan_of_a_named_image_is_followed_although_it_was_rolled_back() -> No
     assert "already" not in [block.code for block in world.plan(planned=named).blocks]
 
 
+def test_a_plan_of_a_named_image_proves_nothing_of_it() -> None:
+    world, followed = by_state(*AB), planned("0")
+    named = replace(followed, services=(replace(followed.services[0], is_named=True),))
+    assert [block.code for block in world.plan(planned=named).blocks] == ["unproven"]
+    assert world.plan(planned=named, accept=UNPROVEN).blocks == ()
+    assert world.plan(planned=followed).blocks == ()
+
+
 def test_an_image_of_the_repository_before_a_move_is_written_under_its_own_name() -> None:
     moved = image("2", "ghcr.io/acme/cart")
     whole = state("1>2", "2>3")
