@@ -159,21 +159,17 @@ def merged(under: yaml.Node | None, over: yaml.Node, *, keeps_null: bool = False
 
 
 def of_taken(
-    folder: str | None,
-    parsed: Callable[[str], ParsedFile | None],
-    taken_by: Taken,
-    above: tuple[str, ...] = (),
+    folder: str | None, parsed: Callable[[str], ParsedFile | None], taken_by: Taken
 ) -> tuple[yaml.Node | None, list[str]]:
     """Return the values of the charts that one takes, below their keys, and the files of these.
 
-    helm.sh/docs/chart_template_guide/subcharts_and_globals; `above` are those that take it.
+    helm.sh/docs/chart_template_guide/subcharts_and_globals
     """
     values: yaml.Node | None = None
     paths: list[str] = []
-    for key, chart in taken_by(folder) if folder is not None else ():
-        if not chart or chart in above:
-            continue
-        own, more = of_taken(chart, parsed, taken_by, (*above, chart))
+    taken = taken_by(folder) if folder is not None else ()
+    for key, chart in ((key, chart) for key, chart in taken if chart):
+        own, more = of_taken(chart, parsed, taken_by)
         path = posixpath.join(chart, "values.yaml")
         root = root_of(parsed(path))
         if isinstance(root, yaml.MappingNode):

@@ -132,7 +132,8 @@ def stacks_of(
         beside.setdefault(posixpath.dirname(file.path), []).append(file)
     names = (posixpath.split(file.path) for file in files)
     charts = [folder for folder, name in names if name == CHART_FILE]
-    parents = parents_of(charts, parsed)
+    known = by_place(charts)
+    parents = inverted({one: dependencies_of(one, known, parsed) for one in charts})
     for folder in charts:
         found += _of_parents(folder, parents.get(folder, ()), parsed)
         found += _of_stages(folder, beside[folder])
@@ -146,17 +147,11 @@ def stacks_of(
     return found
 
 
-def parents_of(
-    charts: Collection[str], parsed: Callable[[str], ParsedFile | None]
-) -> dict[str, list[tuple[str, str]]]:
-    """Return the charts that take one, with the key of its values there, by its folder.
-
-    It stands in the `charts` folder of one, or one names it by its path as a dependency.
-    """
+def inverted(taken: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """Return the charts that take each one, with the key of its values there, of those it takes."""
     found: dict[str, list[tuple[str, str]]] = {}
-    known = by_place(charts)
-    for parent in charts:
-        for key, folder in dependencies_of(parent, known, parsed):
+    for parent, charts in taken.items():
+        for key, folder in charts:
             found.setdefault(folder, []).append((parent, key))
     return found
 

@@ -17,7 +17,7 @@ import yaml
 from gitops_rollback.effective.helm import merged
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import Raw, is_ignore_file
-from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, parents_of
+from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, inverted
 from gitops_rollback.effective.template_texts import GLOBAL, Texts, covered
 from gitops_rollback.effective.tree import OPAQUE, TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
@@ -49,6 +49,7 @@ _IGNORED = ".helmignore"
 _FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
+_MOST_CHARTS = 500  # that one takes, each as often as it is taken
 _AS_IT_IS = "let the template write it as it is"
 _UNCHANGED = "let the template set and merge nothing but what it made itself (dict)"
 _OWN_TAGS = "give each image a tag of its own"
@@ -173,14 +174,15 @@ class Templates:
 
     def _stopped(self, folder: str, image: ImageField, values: yaml.Node | None) -> Unknown | None:
         """Return why a chart may make nothing at all, whatever the image is."""
-        first = self._ignored(folder) or self._without_values(folder, image, values, set())
+        first = self._unfollowed or self._ignored(folder)
+        first = first or self._without_values(folder, image, values)
         if first is not None:
             return first
         for reader in self._readers(folder, image, image.parts[0], values):
             stopped = self._switched(reader)
             if stopped is not None:
                 return stopped
-        for chart in self._installed(folder, values, "", ()) if values is not None else ():
+        for chart in self._installed(folder, values, "") if values is not None else ():
             if chart.made.failing is not None:
                 place, why = chart.made.failing
                 hint = f"set it in the values, or mend the template, {ACCEPT}"
@@ -188,16 +190,12 @@ class Templates:
         return None
 
     def _without_values(
-        self, folder: str, image: ImageField, values: yaml.Node | None, seen: set[tuple[str, int]]
+        self, folder: str, image: ImageField, values: yaml.Node | None
     ) -> Unknown | None:
         """Return that Helm fails on values that are no mapping, of a chart or of one below it.
 
         Of what is given to one below by others `type mismatch` is told (helm, chartutil/coalesce).
-        Each chart is looked at once with the same values: `seen` has its folder and their ids.
         """
-        if (folder, id(values)) in seen:
-            return None
-        seen.add((folder, id(values)))
         path = posixpath.join(folder, _FILES[1])
         root = root_of(self.parsed(path))
         hint = f"make it a mapping, {ACCEPT}"
@@ -214,14 +212,12 @@ class Templates:
                 why = "Helm fails where a chart below gets anything but a mapping"
                 place = (image.path, image.scalar.line) if own is None else (path, line_of(own))
                 return Unknown(*place, f"values of {name}", why, hint)
-            found = self._without_values(below, image, given, seen) if below else None
+            found = self._without_values(below, image, given) if below else None
             if found is not None:
                 return found
         return None
 
-    def _installed(
-        self, folder: str, values: yaml.Node | None, key: str, above: tuple[str, ...]
-    ) -> Iterator[Texts]:
+    def _installed(self, folder: str, values: yaml.Node | None, key: str) -> Iterator[Texts]:
         """Yield a chart, and all that are installed with it: Helm fails on all if on one.
 
         Not those that get values of others, or give them some, in a way that is not followed.
@@ -238,9 +234,9 @@ class Templates:
         }
         libraries = self._libraries(folder, {})
         for name, below in chart.below.items():
-            if below and name not in off and below not in (*above, folder, *libraries):
+            if below and name not in off and below not in libraries:
                 given = self._given_to(below, name, values)
-                yield from self._installed(below, given, name, (*above, folder))
+                yield from self._installed(below, given, name)
 
     def _given_to(self, folder: str, key: str, values: yaml.Node | None) -> yaml.Node | None:
         """Return all values of a chart below another one, of those that this gets."""
@@ -349,7 +345,7 @@ class Templates:
     @cached_property
     def _parents(self) -> dict[str, list[tuple[str, str]]]:
         """The charts that take each one."""
-        return parents_of([one for some in self._known.values() for one in some], self.parsed)
+        return inverted(self._taken)
 
     def _switched(self, reader: _Reader) -> Unknown | None:
         """Return that a chart does not take the one below it that gets a value, or gives it others.
@@ -440,8 +436,37 @@ class Templates:
         }
 
     def taken_by(self, folder: str) -> list[tuple[str, str]]:
-        """Return the charts that one takes, with the keys of their values there."""
-        return dependencies_of(folder, self._known, self.parsed)
+        """Return the charts that one takes, with the keys of their values; none of too many."""
+        return [] if folder in self._endless else self._taken.get(folder, [])
+
+    @cached_property
+    def _taken(self) -> dict[str, list[tuple[str, str]]]:
+        """What the charts of these files say that they take."""
+        known = by_place(map(posixpath.dirname, self.raw.charts))
+        charts = (one for some in known.values() for one in some)
+        return {one: dependencies_of(one, known, self.parsed) for one in charts}
+
+    @cached_property
+    def _endless(self) -> frozenset[str]:
+        """The charts that take too many, with all that these take, or take themselves."""
+        return frozenset(filter(self._is_endless, self._taken))
+
+    def _is_endless(self, folder: str) -> bool:
+        waiting = [folder]
+        for _number in range(_MOST_CHARTS):
+            if not waiting:
+                return False
+            waiting += [below for _key, below in self._taken[waiting.pop()] if below]
+        return bool(waiting)
+
+    @cached_property
+    def _unfollowed(self) -> Unknown | None:
+        """That the charts which one takes are not followed: whose values count, nobody knows."""
+        why = f"it takes itself, or more than {_MOST_CHARTS} charts with those that these take"
+        hint = f"let it take less, {ACCEPT}"
+        for folder in sorted(self._endless)[:1]:
+            return Unknown(posixpath.join(folder, CHART_FILE), 1, "dependencies", why, hint)
+        return None
 
     def _libraries(self, folder: str, found: dict[str, None]) -> Iterable[str]:
         """Return the charts below one that only have templates for others, in `found`."""
@@ -451,11 +476,6 @@ class Templates:
                 found[one] = None
                 self._libraries(one, found)
         return found
-
-    @cached_property
-    def _known(self) -> dict[str, list[str]]:
-        """The folders of the charts, by the folders that they stand in."""
-        return by_place(map(posixpath.dirname, self.raw.charts))
 
     def _unread(
         self, folder: str, image: ImageField, part: Part, values: yaml.Node | None

@@ -433,7 +433,7 @@ UMBRELLA = {
         "- {name: away, repository: 'https://charts.example'}\n"
     ),
     "shop/values.yaml": "none: 1\n",
-    "cart/Chart.yaml": "name: cart\ndependencies: [{name: cart, repository: 'file://.'}]\n",
+    "cart/Chart.yaml": "name: cart\n",
     "cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
 }
 OF_SHOP = release("flux-system").replace("./charts/cart", "./shop")

@@ -186,7 +186,7 @@ LIBRARIES = {
                 "dependencies: [{name: common, repository: 'file://../common'}]\n"
             )
         },
-        "",
+        "Chart.yaml:1: dependencies: it takes itself",
     ),
 }
 
@@ -208,6 +208,26 @@ def umbrella(template: str, more: str = "", key: str = "shop") -> dict[str, str]
         f"{CHART}charts/shop/Chart.yaml": "name: shop\n",
         f"{CHART}charts/shop/templates/a.yaml": template,
     }
+
+
+@pytest.mark.parametrize("levels", [2, 40])
+def test_charts_that_take_one_another_on_many_ways_are_followed_to_a_bound(levels: int) -> None:
+    def head(name: str, level: int) -> str:
+        below = ((f"{one}{level}", f"file://../{one}{level}") for one in ("a", "b"))
+        taken = [f"{{name: {one}, repository: '{path}'}}" for one, path in below]
+        said = f"dependencies: [{', '.join(taken)}]\n" if level <= levels else ""
+        return f"name: {name}\nversion: 1.0.0\n{said}"
+
+    files = chart(READS) | {f"{CHART}Chart.yaml": head("cart", 1)}
+    for level in range(1, levels + 1):
+        for one in (f"a{level}", f"b{level}"):
+            files |= {
+                f"charts/{one}/Chart.yaml": head(one, level + 1),
+                f"charts/{one}/values.yaml": "k: v\n",
+            }
+    found = deployed(files)
+    assert isinstance(found, str) == (levels > 2), found
+    assert levels == 2 or "it takes itself, or more than 500 charts" in found
 
 
 # helm 3.19: "cannot unmarshal string into Go value of type map", "type mismatch on web".
@@ -520,7 +540,7 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     ] == whys
     assert [*Templates(Raw(files)).warnings("charts/cart", without)] == []
     depends = parse(f"{CHART}Chart.yaml", DEPENDS.encode())
-    others = files | {f"{CHART}templates/o.yaml": ASKS.encode()}
+    others = files | {f"{CHART}templates/o.yaml": ASKS.encode(), depends.path: b""}
     asked = Templates(Raw(others), {depends.path: depends}.get)
     assert [*asked.warnings("charts/cart", field)] == []  # what it includes may read it
 
