@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.helm import (
-    Embedded,
-    Layers,
-    embedded_in,
-    merged,
-    of_taken,
-    with_imports,
-)
+from gitops_rollback.effective.charts import VALUES_FILE, merged
+from gitops_rollback.effective.helm import Embedded, Layers, embedded_in
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, opaque_node, text_node, with_path
@@ -32,14 +26,14 @@ from gitops_rollback.manifest.argo import (
     override_of,
 )
 from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
-from gitops_rollback.manifest.helm import CHART_FILE, is_of_image
+from gitops_rollback.manifest.helm import is_of_image
 from gitops_rollback.manifest.kustomize import Addition, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from gitops_rollback.effective.helm import Taken
+    from gitops_rollback.effective.charts import Charts
     from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
@@ -84,22 +78,14 @@ _GLOB_SIGNS = {"*": ".*", "?": ".", "{": "(?:", "}": ")", ",": "|"}
 _MOST_STARS = 6  # each is tried at each character
 
 
-def application_layers(
-    resource: Resource,
-    parsed: Callable[[str], ParsedFile | None],
-    sources: Sources,
-    taken_by: Taken,
-) -> list[Layers]:
-    """Return the values that an Application gives to the chart of each of its sources.
-
-    `parsed` reads a file of this repository, `taken_by` tells which charts of it one takes.
-    """
+def application_layers(resource: Resource, charts: Charts, sources: Sources) -> list[Layers]:
+    """Return the values that an Application gives to the chart of each of its sources."""
     name = resource.first.name
-    found = [_overridden(one, name, parsed) for _pointer, one in chart_sources(resource.node)]
+    found = [_overridden(one, name, charts) for _pointer, one in chart_sources(resource.node)]
     several = [source for source, _files in found]
     named = {text_of(lookup(one, "ref")) or "": _pointing(one, sources) for one in several}
     return [
-        _Chart(resource, one, _pointing(one, sources), named, parsed, taken_by, paths).layers
+        _Chart(resource, one, _pointing(one, sources), named, charts, paths).layers
         for one, paths in found
     ]
 
@@ -125,9 +111,7 @@ def overriding(path: str, file: ParsedFile) -> ManifestObject | None:
     return ManifestObject(file, 0, "", with_path(node, ("spec", "source"), source), "Application")
 
 
-def _overridden(
-    source: yaml.Node, name: str, parsed: Callable[[str], ParsedFile | None]
-) -> tuple[yaml.Node, tuple[str, ...]]:
+def _overridden(source: yaml.Node, name: str, charts: Charts) -> tuple[yaml.Node, tuple[str, ...]]:
     """Return a source of an Application with what files in its folder override, and these files.
 
     Argo CD merges them as JSON merge patches (reposerver/repository, mergeSourceParameters).
@@ -136,8 +120,7 @@ def _overridden(
     paths = []
     for own in override_names(name) if folder is not None else ():
         path = posixpath.normpath(f"{(folder or '').strip('/') or '.'}/{own}")
-        file = parsed(path)
-        root = root_of(file)
+        root = charts.root(path)
         if isinstance(root, yaml.MappingNode):
             source = merged(source, root)
             paths.append(path)
@@ -145,9 +128,7 @@ def _overridden(
 
 
 def argo_additions(
-    application: ManifestObject,
-    sources: Sources,
-    parsed: Callable[[str], ParsedFile | None],
+    application: ManifestObject, sources: Sources, charts: Charts
 ) -> Iterator[tuple[str, Addition, tuple[Unknown, ...], Pointing]]:
     """Yield the folders whose kustomization an Application changes, how, and what is unknown of it.
 
@@ -157,13 +138,13 @@ def argo_additions(
     (argo-cd.readthedocs.io, user guide, Kustomize).
     """
     for pointer, written in chart_sources(application.node):
-        source, overrides = _overridden(written, application.name, parsed)
+        source, overrides = _overridden(written, application.name, charts)
         options = lookup(source, "kustomize")
         folder = text_of(lookup(source, "path"))
         if folder is None or not entries(options).keys() - _HARMLESS:
             continue
         path, line = application.file.path, line_of(source)
-        images = _images(application, pointer, written, overrides, parsed)
+        images = _images(application, pointer, written, overrides, charts)
         addition = Addition(path, line, entries=tuple(images))
         doubts = tuple(
             Unknown(path, line_of(value), f"kustomize.{key}", "not followed", LOOK)
@@ -182,12 +163,12 @@ def _images(
     pointer: str,
     source: yaml.Node,
     overrides: Iterable[str],
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
 ) -> list[ImageEntry]:
     """Return the images that a source sets: those of the last file that overrides them, if any."""
     found = list(kustomize_images(application, pointer, source))
     for path in overrides:
-        file = parsed(path)
+        file = charts.parsed(path)
         root = root_of(file)
         if file is not None and root is not None and find(root, "kustomize", "images") is not None:
             item = ManifestObject(file, 0, "", root, "Application")
@@ -307,8 +288,7 @@ class _Chart:
     source: yaml.Node
     pointing: Pointing
     named: Mapping[str, Pointing]
-    parsed: Callable[[str], ParsedFile | None]
-    taken_by: Taken
+    charts: Charts
     overrides: tuple[str, ...] = ()
 
     @property
@@ -332,19 +312,18 @@ class _Chart:
         """The folder of the chart in this repository; None for one that is elsewhere."""
         folder = folder_of(text_of(lookup(self.source, "path")) or "?")
         is_ours = self.pointing.whose is not Whose.ANOTHERS
-        is_chart = is_ours and self.parsed(posixpath.join(folder, CHART_FILE)) is not None
-        return folder if is_chart else None
+        return folder if is_ours and self.charts.has(folder) else None
 
     def _of_files(self, helm: yaml.Node | None) -> Layers:
         """Return the values that files give, and what is not known of them."""
-        values, paths = of_taken(self._folder, self.parsed, self.taken_by)
+        values, paths = self.charts.of_taken(self._folder)
         unread: list[Unknown] = []
         missing: list[Unknown] = []
         doubts = self._doubts(None, self.pointing) if paths else []
         ignores = text_of(lookup(helm, "ignoreMissingValueFiles")) == "true"
         for path, listed, pointing in self._files(helm):
             is_ours = pointing.whose is not Whose.ANOTHERS
-            root = root_of(self.parsed(path)) if is_ours else None
+            root = self.charts.root(path) if is_ours else None
             if root is not None:
                 values = merged(values, root)
                 paths.append(path)
@@ -355,7 +334,7 @@ class _Chart:
             elif listed is not None and not ignores:
                 missing.append(self._unknown(listed, "valueFiles", f"{path} is not read"))
             if listed is None:
-                values = with_imports(self._folder, values, self.parsed)
+                values = self.charts.with_imports(self._folder, values)
         return Layers(
             values=values,
             chart=tuple(paths),
@@ -375,7 +354,7 @@ class _Chart:
         if not isinstance(own, yaml.MappingNode) and isinstance(text, yaml.ScalarNode):
             place = f"{self.resource.path}:{line_of(text)}"
             where = f"the text of helm.values ({place})"
-            own = embedded_in(self.resource, text, where, self.parsed, embedded)
+            own = embedded_in(self.resource, text, where, self.charts, embedded)
             if own is None and text.value.strip():
                 doubts.append(self._unknown(text, "helm.values", "it cannot be read"))
         if isinstance(own, yaml.MappingNode):
@@ -407,7 +386,7 @@ class _Chart:
         """Yield the files of values: of a chart in a repository, and those that are listed."""
         folder = text_of(lookup(self.source, "path"))
         if folder is not None:
-            yield posixpath.normpath(f"{folder}/values.yaml"), None, self.pointing
+            yield posixpath.normpath(f"{folder}/{VALUES_FILE}"), None, self.pointing
         for listed in items_of(lookup(helm, "valueFiles")):
             written = text_of(listed) or ""
             if written.startswith("$"):  # another source's name, which is a repository

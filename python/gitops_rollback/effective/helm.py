@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.effective.charts import VALUES_FILE, merged
 from gitops_rollback.effective.grammar import HELM_RELEASE, POST_RENDERER, odd_fields
 from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose, doubts_of
-from gitops_rollback.effective.stacks import declared_of
-from gitops_rollback.effective.tree import TreeError, entries, find, mapping, opaque_node, with_path
+from gitops_rollback.effective.tree import TreeError, entries, find, opaque_node, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import (
@@ -36,12 +36,11 @@ from gitops_rollback.manifest.objects import folder_of
 from gitops_rollback.manifest.scalars import block_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
+    from gitops_rollback.effective.charts import Charts
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
-
-    Taken = Callable[[str], Iterable[tuple[str, str]]]
 
 _PLAIN_TARGET = regex(r"[\w-]+(?:\.[\w-]+)*")
 _KEYS = regex(rf"{_PLAIN_TARGET.pattern}(?=[.\[]|$)")
@@ -88,31 +87,26 @@ def is_release(resource: Resource) -> bool:
 
 
 def layers_of(
-    resource: Resource,
-    among: Iterable[Resource],
-    parsed: Callable[[str], ParsedFile | None],
-    sources: Sources,
-    taken_by: Taken = lambda _folder: (),
+    resource: Resource, among: Iterable[Resource], charts: Charts, sources: Sources
 ) -> Layers:
     """Return the values that a release gives to its chart.
 
-    `among` are the objects that are applied with it, `parsed` reads a file of this repository,
-    `taken_by` tells which charts of it one takes, with the keys of their values.
+    `among` are the objects that are applied with it.
     """
     spec = lookup(resource.node, "spec")
     teller, chart = _chart_of(resource, among)
-    folder, files, of_chart = _chart_files(teller, chart, parsed, sources)
-    values, paths = of_taken(folder, parsed, taken_by)
+    folder, files, of_chart = _chart_files(teller, chart, charts, sources)
+    values, paths = charts.of_taken(folder)
     for path in files:
-        root = root_of(parsed(path))
+        root = charts.root(path)
         if root is not None:
             values = merged(values, root)
             paths.append(path)
-    values = with_imports(folder, values, parsed)
+    values = charts.with_imports(folder, values)
     embedded: dict[int, Embedded] = {}
     taken: list[str] = []
     layers = [
-        (source, _layer(source, resource, among, parsed, embedded, taken))
+        (source, _layer(source, resource, among, charts, embedded, taken))
         for source in read_sources(find(spec, "valuesFrom"))
     ]
     given, over = _laid(layers, lookup(spec, "values"), resource)
@@ -123,7 +117,7 @@ def layers_of(
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
         over=tuple(over),
-        unknowns=(*_doubts(resource, spec), *_gone(teller, chart, files, parsed)),
+        unknowns=(*_doubts(resource, spec), *_gone(teller, chart, files, charts)),
         paths=(*paths, *taken),
         embedded=embedded,
         folder=folder,
@@ -139,69 +133,6 @@ def _doubts(resource: Resource, spec: yaml.Node | None) -> Iterator[Unknown]:
         hint = f"take it out, {ACCEPT}"
         yield Unknown(resource.path, line_of(suspend), "suspend", why, hint)
     yield from _post_rendered(resource, spec)
-
-
-def merged(under: yaml.Node | None, over: yaml.Node, *, keeps_null: bool = False) -> yaml.Node:
-    """Return values with others over them; a null removes what it is over, unless it is kept."""
-    if not isinstance(under, yaml.MappingNode) or not isinstance(over, yaml.MappingNode):
-        return over
-    changes = entries(over)
-    out = []
-    for key, value in under.value:
-        change = changes.pop(text_of(key) or "", None)
-        if change is None:
-            out.append((key, value))
-        elif keeps_null or not is_null(change):
-            out.append((key, merged(value, change, keeps_null=keeps_null)))
-    new = ((key, value) for key, value in over.value if (text_of(key) or "") in changes)
-    out += [(key, value) for key, value in new if keeps_null or not is_null(value)]
-    return mapping(out, over)
-
-
-def of_taken(
-    folder: str | None, parsed: Callable[[str], ParsedFile | None], taken_by: Taken
-) -> tuple[yaml.Node | None, list[str]]:
-    """Return the values of the charts that one takes, below their keys, and the files of these.
-
-    helm.sh/docs/chart_template_guide/subcharts_and_globals
-    """
-    values: yaml.Node | None = None
-    paths: list[str] = []
-    taken = taken_by(folder) if folder is not None else ()
-    for key, chart in ((key, chart) for key, chart in taken if chart):
-        own, more = of_taken(chart, parsed, taken_by)
-        path = posixpath.join(chart, "values.yaml")
-        root = root_of(parsed(path))
-        if isinstance(root, yaml.MappingNode):
-            own, more = merged(own, root), [*more, path]
-        own = with_imports(chart, own, parsed)
-        if own is not None:
-            values = with_path(values, (key,), own)
-            paths += more
-    return values, paths
-
-
-def with_imports(
-    folder: str | None, values: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
-) -> yaml.Node | None:
-    """Return a chart's values over those that it imports from the charts that it takes.
-
-    helm.sh/docs/topics/charts, "Importing Child Values": of several the first counts, and what is
-    said of a chart by who installs it comes later.
-    """
-    found: yaml.Node | None = None
-    for _path, one in declared_of(folder, parsed) if folder is not None else ():
-        name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
-        for item in items_of(lookup(one, "import-values")):
-            child, parent = (text_of(lookup(item, key)) or "" for key in ("child", "parent"))
-            if isinstance(item, yaml.ScalarNode):
-                child, parent = f"exports.{item.value}", "."
-            table = find(values, name, *child.split("."))
-            if isinstance(table, yaml.MappingNode):
-                to = tuple(key for key in parent.split(".") if key)  # "." are all values
-                new = with_path(None, to, table)
-                found = merged(new, found) if found is not None else new
-    return values if values is None or found is None else merged(found, values)
 
 
 def _laid(
@@ -261,15 +192,14 @@ def _brings(own: yaml.Node | None, found: yaml.Node | None, steps: tuple[str, ..
 def _chart_files(
     resource: Resource,
     chart: yaml.Node | None,
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
     sources: Sources,
 ) -> tuple[str | None, tuple[str, ...], tuple[Unknown, ...]]:
     """Return the folder of a chart in this repository, its value files, and doubts about these."""
     source = lookup(chart, "sourceRef")
     folder = folder_of(text_of(lookup(chart, "chart")) or "?")
-    chart_file = posixpath.join(folder, CHART_FILE)
     is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
-    if not is_git or parsed(chart_file) is None:
+    if not is_git or not charts.has(folder):
         return None, (), ()
     namespace = resource.identity.namespace
     pointing = sources.of_flux(source, namespace, resource.path)
@@ -279,7 +209,8 @@ def _chart_files(
     old = text_of(lookup(chart, "valuesFile"))
     files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
     if not files:
-        files = [posixpath.join(folder, "values.yaml")]
+        files = [posixpath.join(folder, VALUES_FILE)]
+    chart_file = posixpath.join(folder, CHART_FILE)
     line = line_of(chart) if chart is not None else 1
     doubts = [doubt for one in pointing.sources for doubt in doubts_of(one)]
     left = (sources.left_out(path, pointing.sources) for path in (chart_file, *files))
@@ -296,28 +227,24 @@ def _gone(
     resource: Resource,
     chart: yaml.Node | None,
     files: Iterable[str],
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
 ) -> Iterator[Unknown]:
     """Yield the listed files of values that are not there: Flux makes no chart without them."""
     listed = lookup(chart, "valuesFiles")
     if listed is None or text_of(lookup(chart, "ignoreMissingValuesFiles")) == "true":
         return
     for path in files:
-        if parsed(path) is None:
+        if charts.parsed(path) is None:
             why = "it is not there, or cannot be read"
             hint = f"take it out, or set ignoreMissingValuesFiles, {ACCEPT}"
             yield Unknown(resource.path, line_of(listed), f"valuesFiles {path}", why, hint)
 
 
 def doubts_of_template(
-    resource: Resource,
-    among: Iterable[Resource],
-    folder: str,
-    parsed: Callable[[str], ParsedFile | None],
-    sources: Sources,
+    resource: Resource, among: Iterable[Resource], folder: str, charts: Charts, sources: Sources
 ) -> tuple[Unknown, ...]:
     """Return why a release may not take a changed file of the chart in a folder."""
-    own, _files, doubts = _chart_files(*_chart_of(resource, among), parsed, sources)
+    own, _files, doubts = _chart_files(*_chart_of(resource, among), charts, sources)
     return doubts if own == folder else ()
 
 
@@ -355,7 +282,7 @@ def _layer(
     source: Source,
     resource: Resource,
     among: Iterable[Resource],
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
     embedded: dict[int, Embedded],
     taken: list[str],
 ) -> yaml.Node | Unknown | None:
@@ -380,7 +307,7 @@ def _layer(
             is_plain = _PLAIN_TARGET.fullmatch(source.target)
             return value if is_plain else replace(doubt, why="its targetPath is not followed")
         title = f"a text of ConfigMap {source.name} ({one.path}:{line_of(value)})"
-        layer = embedded_in(one, value, title, parsed, embedded)
+        layer = embedded_in(one, value, title, charts, embedded)
         return layer if layer is not None or not str(value.value).strip() else doubt
     return None if source.optional and source.kind == "ConfigMap" else doubt
 
@@ -389,14 +316,14 @@ def embedded_in(
     resource: Resource,
     text: yaml.ScalarNode,
     title: str,
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
     embedded: dict[int, Embedded],
 ) -> yaml.Node | None:
     """Return the values that stand in a text of an object, and note where each scalar stands.
 
     The text stands in one of the files that made the object. None where it is no YAML.
     """
-    files = (parsed(path) for path in dict.fromkeys((resource.path, *resource.by)))
+    files = (charts.parsed(path) for path in dict.fromkeys((resource.path, *resource.by)))
     try:
         blocks = [block_of(file, text) for file in files if file is not None]
         block = next((one for one in blocks if one.host is not None), None)

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.build import Builder
+    from gitops_rollback.effective.charts import Charts
     from gitops_rollback.effective.helm import Embedded, Layers
     from gitops_rollback.effective.objects import Inline
     from gitops_rollback.manifest.document import ParsedFile
@@ -176,13 +177,14 @@ class Lander:
     def __init__(
         self,
         builder: Builder,
+        charts: Charts,
         fields: Mapping[str, tuple[ImageField, ...]],
         kinds: Mapping[str, str],
         pointers: tuple[str, ...] = (),
         sources: Sources = NO_SOURCES,
     ) -> None:
         self._builder = builder
-        self.templates = Templates(builder.raw, builder.parsed)
+        self._charts, self.templates = charts, Templates(charts)
         self._kinds = kinds
         self._pointers = pointers
         self._git = sources
@@ -202,14 +204,10 @@ class Lander:
         kind = resource.identity.kind
         item = ManifestObject(file, resource.document, "", resource.node, kind)
         if is_release(resource):
-            layers = layers_of(
-                resource, among, self._builder.parsed, self._git, self.templates.taken_by
-            )
+            layers = layers_of(resource, among, self._charts, self._git)
             return self._of_values(resource, item, layers)
         if is_application(item):
-            several = application_layers(
-                resource, self._builder.parsed, self._git, self.templates.taken_by
-            )
+            several = application_layers(resource, self._charts, self._git)
             return [one for layers in several for one in self._of_values(resource, item, layers)]
         images = [
             image

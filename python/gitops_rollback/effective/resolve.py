@@ -125,7 +125,8 @@ class _Resolver:
         self._holds = holds
         self._roots = Roots(tree, holds)
         self._builder = self._roots.builder
-        self._lander = Lander(self._builder, tree.fields, kinds, pointers, self._roots.sources)
+        charts, sources = self._roots.charts, self._roots.sources
+        self._lander = Lander(self._builder, charts, tree.fields, kinds, pointers, sources)
         self._images: list[Landing] = []
         self._landed: list[Landed] = []
         self._beside: dict[Beside, str] = {}
@@ -360,7 +361,7 @@ class _Resolver:
         files = [file for path, file in tree.files.items() if not is_kustomization(path)]
         more = (path for path in tree.raw.giving_values if path not in tree.files)
         files += [file for file in map(self._builder.parsed, more) if file is not None]
-        return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)
+        return stacks_of(tree.kustomizations.values(), files, self._roots.charts)
 
     def _values(self, charts: set[str]) -> Iterator[ImageField]:
         """Yield the fields of files of Helm values that no release in these files takes."""

@@ -23,6 +23,7 @@ from gitops_rollback.effective.appliers import (
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Builder
+from gitops_rollback.effective.charts import Charts
 from gitops_rollback.effective.effect import Idle
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.helm import doubts_of_template, is_release
@@ -131,6 +132,7 @@ class Roots:
         self.by_folder = {one.folder: one for one in tree.kustomizations.values()}
         _let_take_all_below(self.by_folder, tree.files)
         self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields, tree.absent)
+        self.charts = Charts(tree.raw, self.builder.parsed)
         self.taken = {path for one in self.by_folder.values() for path in one.references}
         self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
         files = (file for path, file in tree.files.items() if not is_kustomization(path))
@@ -246,9 +248,7 @@ class Roots:
                 doubt
                 for one in among
                 if is_release(one)
-                for doubt in doubts_of_template(
-                    one, among, chart, self.builder.parsed, self.sources
-                )
+                for doubt in doubts_of_template(one, among, chart, self.charts, self.sources)
             )
         return self._of_charts[chart]
 
@@ -412,7 +412,7 @@ class Roots:
             yield Root(item.file.path, posixpath.dirname(item.file.path), work)
         for application in (*self._applications, *self._overriding):
             for folder, addition, doubts, to in argo_additions(
-                application, self.sources, self.builder.parsed
+                application, self.sources, self.charts
             ):
                 if to.whose is Whose.ANOTHERS:
                     self._set_apart(addition.entries, to)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.build import names_values
+from gitops_rollback.effective.charts import VALUES_FILE
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, mapping, with_path
 from gitops_rollback.late import dataclass, regex, replace
@@ -22,13 +23,11 @@ from gitops_rollback.manifest.document import (
     items_of,
     line_of,
     lookup,
-    root_of,
     text_of,
     walk,
 )
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import (
-    CHART_FILE,
     NAME_KEYS,
     is_chart_file,
     is_of_image,
@@ -37,15 +36,15 @@ from gitops_rollback.manifest.helm import (
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from gitops_rollback.effective.charts import Charts
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
 
 # The keys that every helmfile with a release has, also where they are quoted.
 _HELMFILES = [(key, regex(rb"\b%s[\"']?[ \t]*:" % key)) for key in (b"releases", b"chart")]
-_OWN = "values.yaml"
 _FLEET = "fleet.yaml"
 _KLUCTL = ("helm-chart.yaml", "helm-chart.yml")
 _SKAFFOLD = "skaffold/"  # the group of its configuration, whatever the file is called
@@ -114,101 +113,41 @@ def _layer(path: str, pointer: str, node: yaml.Node, title: str) -> Layer:
 def stacks_of(
     kustomizations: Iterable[Kustomization],
     files: Sequence[ParsedFile],
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
 ) -> list[tuple[Layer, ...]]:
     """Return the layers that charts get from these files, the winning one last."""
     found: list[tuple[Layer, ...]] = []
     generated: dict[tuple[str, str], Layer] = {}
     every = tuple(kustomizations)
-    named = (
-        parsed(one.path or "") for kustomization in every for one in kustomization.configurations
-    )
-    follow = any(names_values(root_of(file)) for file in named)
+    named = (one.path or "" for kustomization in every for one in kustomization.configurations)
+    follow = any(names_values(charts.root(path)) for path in named)
     for one in every:
-        found += _of_kustomize(one, parsed)
-        generated.update(_generated(one, parsed, follow=follow))
+        found += _of_kustomize(one, charts)
+        generated.update(_generated(one, charts, follow=follow))
     beside: dict[str, list[ParsedFile]] = {}
     for file in files:
         beside.setdefault(posixpath.dirname(file.path), []).append(file)
-    names = (posixpath.split(file.path) for file in files)
-    charts = [folder for folder, name in names if name == CHART_FILE]
-    known = by_place(charts)
-    parents = inverted({one: dependencies_of(one, known, parsed) for one in charts})
-    for folder in charts:
-        found += _of_parents(folder, parents.get(folder, ()), parsed)
-        found += _of_stages(folder, beside[folder])
+    for folder in map(posixpath.dirname, charts.raw.charts):
+        found += _of_parents(folder, charts)
+        found += _of_stages(folder, beside.get(folder, ()))
     for file in files:
         for root in file.trees:
-            found += _of_helmfile(file, root, parsed)
-            found += _of_fleet(file, root, parsed)
-            found += _of_kluctl(file, root, parsed)
-            found += _of_skaffold(file, root, parsed)
+            found += _of_helmfile(file, root, charts)
+            found += _of_fleet(file, root, charts)
+            found += _of_kluctl(file, root, charts)
+            found += _of_skaffold(file, root, charts)
         found += _of_releases(file, generated)
     return found
 
 
-def inverted(taken: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
-    """Return the charts that take each one, with the key of its values there, of those it takes."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for parent, charts in taken.items():
-        for key, folder in charts:
-            found.setdefault(folder, []).append((parent, key))
-    return found
-
-
-def by_place(charts: Iterable[str]) -> dict[str, list[str]]:
-    """Return the folders of charts by the folder that each stands in."""
-    found: dict[str, list[str]] = {}
-    for one in charts:
-        found.setdefault(posixpath.dirname(one), []).append(one)
-    return found
-
-
-def dependencies_of(
-    chart: str, known: Mapping[str, Collection[str]], parsed: Callable[[str], ParsedFile | None]
-) -> list[tuple[str, str]]:
-    """Return the charts that one takes: the key of each one's values there, and its folder.
-
-    It names them in Chart.yaml, or in the older requirements.yaml; `known` are the charts that were
-    read (`by_place`). The folder is empty for one that is none of these.
-    """
-    inside = posixpath.join(chart, "charts")
-    found = []
-    for _path, one in declared_of(chart, parsed):
-        name, alias, written = (
-            text_of(lookup(one, key)) or "" for key in ("name", "alias", "repository")
-        )
-        places = [posixpath.join(inside, name)]
-        if written.startswith("file://"):
-            path = posixpath.join(chart, written.removeprefix("file://"))
-            places.append(posixpath.normpath(path))
-        there = (one for one in places if one in known.get(posixpath.dirname(one), ()))
-        found.append((alias or name, next(there, "")))
-    named = {folder for _key, folder in found}
-    within = (one for one in known.get(inside, ()) if one not in named)
-    return [*found, *((posixpath.basename(one), one) for one in within)]
-
-
-def declared_of(
-    chart: str, parsed: Callable[[str], ParsedFile | None]
-) -> Iterator[tuple[str, yaml.Node]]:
-    """Yield what a chart says of the charts that it takes, with the file that says it."""
-    for path in (posixpath.join(chart, name) for name in (CHART_FILE, "requirements.yaml")):
-        yield from ((path, one) for one in items_of(lookup(root_of(parsed(path)), "dependencies")))
-
-
-def _of_parents(
-    folder: str,
-    parents: Iterable[tuple[str, str]],
-    parsed: Callable[[str], ParsedFile | None],
-) -> Iterator[tuple[Layer, ...]]:
+def _of_parents(folder: str, charts: Charts) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a chart that others take, whose own come after (helm.sh, Subcharts)."""
-    own = _file(posixpath.join(folder, _OWN), parsed)
-    for parent, key in dict.fromkeys(parents):
+    own = _file(posixpath.join(folder, VALUES_FILE), charts)
+    for parent, key in dict.fromkeys(charts.parents.get(folder, ())):
         layers = [own]
-        path = posixpath.join(parent, _OWN)
-        node = lookup(root_of(parsed(path)), key)
+        node = lookup(charts.values(parent), key)
         if node is not None:
+            path = posixpath.join(parent, VALUES_FILE)
             layers.append(_layer(path, f"/{key}", node, f"{key} in {path}"))
         yield tuple(layers)
 
@@ -224,12 +163,12 @@ def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer
         for root in file.trees[:1]
         if root is not None and not is_null(root) and is_values_file(file.path)
     }
-    values = posixpath.join(folder, _OWN)
+    values = posixpath.join(folder, VALUES_FILE)
     own = beside.pop(values, None)
     if own is None:
         return
     for path, root in beside.items():
-        first = Layer(values, "", own, _OWN)
+        first = Layer(values, "", own, VALUES_FILE)
         yield first, Layer(path, "", _nameless(root), f"the values file {path}")
 
 
@@ -296,36 +235,30 @@ def _holds(layer: Layer, field: ImageField) -> bool:
     return is_there and f"{field.pointer}/".startswith(f"{layer.pointer}/")
 
 
-def _file(path: str, parsed: Callable[[str], ParsedFile | None]) -> Layer:
-    return Layer(path, "", root_of(parsed(path)), f"the values file {path}")
+def _file(path: str, charts: Charts) -> Layer:
+    return Layer(path, "", charts.root(path), f"the values file {path}")
 
 
-def _files(
-    folder: str, names: Iterable[yaml.Node | None], parsed: Callable[[str], ParsedFile | None]
-) -> list[Layer]:
+def _files(folder: str, names: Iterable[yaml.Node | None], charts: Charts) -> list[Layer]:
     """Return the layers of files of values, whose paths are from a folder."""
     texts = (text for one in names if (text := text_of(one)))
-    return [_file(posixpath.normpath(posixpath.join(folder, one)), parsed) for one in texts]
+    return [_file(posixpath.normpath(posixpath.join(folder, one)), charts) for one in texts]
 
 
-def _of_chart(
-    folder: str, chart: str | None, parsed: Callable[[str], ParsedFile | None]
-) -> list[Layer]:
+def _of_chart(folder: str, chart: str | None, charts: Charts) -> list[Layer]:
     """Return the values of a chart itself, whose path is from a folder; none of one elsewhere."""
-    own = _file(posixpath.normpath(posixpath.join(folder, chart or "?", _OWN)), parsed)
+    own = _file(posixpath.normpath(posixpath.join(folder, chart or "?", VALUES_FILE)), charts)
     return [own] if own.node is not None else []
 
 
-def _of_kustomize(
-    one: Kustomization, parsed: Callable[[str], ParsedFile | None]
-) -> Iterator[tuple[Layer, ...]]:
+def _of_kustomize(one: Kustomization, charts: Charts) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of `helmCharts` (kubectl.docs.kubernetes.io, builtins, Helm charts)."""
     home = text_of(find(one.root, "helmGlobals", "chartHome")) or "charts"
     for index, chart in enumerate(items_of(lookup(one.root, "helmCharts"))):
         more = items_of(lookup(chart, "additionalValuesFiles"))
         name = text_of(lookup(chart, "name"))
-        layers = _of_chart(posixpath.join(one.folder, home), name, parsed)
-        layers += _files(one.folder, (lookup(chart, "valuesFile"), *more), parsed)
+        layers = _of_chart(posixpath.join(one.folder, home), name, charts)
+        layers += _files(one.folder, (lookup(chart, "valuesFile"), *more), charts)
         inline = lookup(chart, "valuesInline")
         if inline is not None:
             pointer = f"/helmCharts/{index}/valuesInline"
@@ -334,7 +267,7 @@ def _of_kustomize(
 
 
 def _generated(
-    one: Kustomization, parsed: Callable[[str], ParsedFile | None], *, follow: bool
+    one: Kustomization, charts: Charts, *, follow: bool
 ) -> Iterator[tuple[tuple[str, str], Layer]]:
     """Yield the files that ConfigMaps are generated from, by name and key.
 
@@ -352,7 +285,7 @@ def _generated(
             path = path if equals else key
             key = key if equals else posixpath.basename(path)
             path = posixpath.normpath(posixpath.join(one.folder, path))
-            yield (name, key), replace(_file(path, parsed), why=why)
+            yield (name, key), replace(_file(path, charts), why=why)
 
 
 def _of_releases(
@@ -378,25 +311,25 @@ def _of_releases(
 
 
 def _of_helmfile(
-    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+    file: ParsedFile, root: yaml.Node | None, charts: Charts
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a helmfile's releases (helmfile.readthedocs.io, Configuration)."""
     if lookup(root, "kind") is not None:
         return
     folder = posixpath.dirname(file.path)
     for index, release in enumerate(items_of(lookup(root, "releases"))):
-        layers = _of_chart(folder, text_of(lookup(release, "chart")), parsed)
+        layers = _of_chart(folder, text_of(lookup(release, "chart")), charts)
         for key in ("inherit", "valuesTemplate"):
             more = lookup(release, key)
             if more is not None:
                 layers.append(Layer(file.path, _NOWHERE, None, key, line_of(more)))
         for number, item in enumerate(items_of(lookup(release, "values"))):
             if isinstance(item, yaml.ScalarNode):
-                layers += _files(folder, [item], parsed)
+                layers += _files(folder, [item], charts)
             else:
                 pointer = f"/releases/{index}/values/{number}"
                 layers.append(_layer(file.path, pointer, item, "values"))
-        layers += _files(folder, items_of(lookup(release, "secrets")), parsed)
+        layers += _files(folder, items_of(lookup(release, "secrets")), charts)
         for key in ("set", "setString", "setTemplate"):
             for item in items_of(lookup(release, key)):
                 name, value = text_of(lookup(item, "name")) or "", lookup(item, "value")
@@ -417,46 +350,46 @@ def _templates(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _of_fleet(
-    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+    file: ParsedFile, root: yaml.Node | None, charts: Charts
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a `fleet.yaml` (fleet.rancher.io, ref-fleet-yaml)."""
     if posixpath.basename(file.path) != _FLEET:
         return
     chart = text_of(find(root, "helm", "chart")) or "."
-    layers = _of_chart(posixpath.dirname(file.path), chart, parsed)
-    layers += _of_fleet_helm(file, lookup(root, "helm"), "/helm", parsed)
+    layers = _of_chart(posixpath.dirname(file.path), chart, charts)
+    layers += _of_fleet_helm(file, lookup(root, "helm"), "/helm", charts)
     yield tuple(layers)
     for index, custom in enumerate(items_of(lookup(root, "targetCustomizations"))):
         pointer = f"/targetCustomizations/{index}/helm"
-        yield (*layers, *_of_fleet_helm(file, lookup(custom, "helm"), pointer, parsed))
+        yield (*layers, *_of_fleet_helm(file, lookup(custom, "helm"), pointer, charts))
 
 
 def _of_fleet_helm(
     file: ParsedFile,
     helm: yaml.Node | None,
     pointer: str,
-    parsed: Callable[[str], ParsedFile | None],
+    charts: Charts,
 ) -> Iterator[Layer]:
     folder = posixpath.dirname(file.path)
-    yield from _files(folder, items_of(lookup(helm, "valuesFiles")), parsed)
+    yield from _files(folder, items_of(lookup(helm, "valuesFiles")), charts)
     values = lookup(helm, "values")
     if values is not None:
         yield _layer(file.path, f"{pointer}/values", values, f"values at {pointer}")
 
 
 def _of_kluctl(
-    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+    file: ParsedFile, root: yaml.Node | None, charts: Charts
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a chart that Kluctl takes: its values stand beside (kluctl.io, Helm)."""
     folder, name = posixpath.split(file.path)
     if name in _KLUCTL:
-        layers = _of_chart(folder, text_of(find(root, "helmChart", "path")), parsed)
+        layers = _of_chart(folder, text_of(find(root, "helmChart", "path")), charts)
         beside = (posixpath.join(folder, one.replace("chart", "values")) for one in _KLUCTL)
-        yield (*layers, *(_file(one, parsed) for one in beside if parsed(one) is not None))
+        yield (*layers, *(_file(one, charts) for one in beside if charts.parsed(one) is not None))
 
 
 def _of_skaffold(
-    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+    file: ParsedFile, root: yaml.Node | None, charts: Charts
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a Skaffold configuration's releases (skaffold.dev, skaffold.yaml)."""
     if not (text_of(lookup(root, "apiVersion")) or "").startswith(_SKAFFOLD):
@@ -467,8 +400,8 @@ def _of_skaffold(
             *items_of(find(one, "deploy", "helm", "releases")),
             *items_of(find(one, "manifests", "helm", "releases")),
         ):
-            layers = _of_chart(folder, text_of(lookup(release, "chartPath")), parsed)
-            layers += _files(folder, items_of(lookup(release, "valuesFiles")), parsed)
+            layers = _of_chart(folder, text_of(lookup(release, "chartPath")), charts)
+            layers += _files(folder, items_of(lookup(release, "valuesFiles")), charts)
             over = lookup(release, "overrides")
             if over is not None:
                 layers.append(Layer(file.path, _NOWHERE, over, "overrides", line_of(over)))

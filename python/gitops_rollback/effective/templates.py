@@ -9,25 +9,22 @@ the template makes another text, or before which another value comes, is not pro
 from __future__ import annotations
 
 import posixpath
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.helm import merged
+from gitops_rollback.effective.charts import VALUES_FILE, merged, name_of
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.raw import Raw, is_ignore_file
-from gitops_rollback.effective.stacks import by_place, declared_of, dependencies_of, inverted
+from gitops_rollback.effective.raw import is_ignore_file
 from gitops_rollback.effective.template_texts import GLOBAL, Texts, covered
 from gitops_rollback.effective.tree import OPAQUE, TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import (
     is_null,
     items_of,
     line_of,
     lookup,
-    root_of,
     text_of,
     truth_of,
 )
@@ -36,20 +33,18 @@ from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TA
 from gitops_rollback.manifest.patterns import go_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
+    from gitops_rollback.effective.charts import Charts
     from gitops_rollback.effective.expressions import Keys
     from gitops_rollback.effective.template_texts import Image
-    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField, Part
 
 # What is no template in the folder of templates, or nothing that is applied (helm.sh, "Charts").
 _NOTES = "NOTES.txt"
 _IGNORED = ".helmignore"
-_FILES = (CHART_FILE, "values.yaml")
 OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
 _LIBRARY = "library"
-_MOST_CHARTS = 500  # that one takes, each as often as it is taken
 _AS_IT_IS = "let the template write it as it is"
 _UNCHANGED = "let the template set and merge nothing but what it made itself (dict)"
 _OWN_TAGS = "give each image a tag of its own"
@@ -117,21 +112,14 @@ class _Reader:
         return {split_version(one.text)[0] for one in self._images(image) if one.text}
 
 
-@dataclass(frozen=True)
 class Templates:
-    """The templates of all charts among some files, of which `raw` has the bytes."""
+    """The templates of all charts among some files."""
 
-    raw: Raw = field(default_factory=Raw, repr=False)
-    parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
-    _charts: dict[tuple[str, str, int], tuple[yaml.Node | None, Texts]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-    _worlds: dict[tuple[str, ...], list[yaml.Node | None]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-    _given: dict[tuple[str, str, int], yaml.Node | None] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    def __init__(self, charts: Charts) -> None:
+        self._charts, self._raw = charts, charts.raw
+        self._texts_of: dict[tuple[str, str, int], tuple[yaml.Node | None, Texts]] = {}
+        self._worlds: dict[tuple[str, ...], list[yaml.Node | None]] = {}
+        self._given: dict[tuple[str, str, int], yaml.Node | None] = {}
 
     def doubt(
         self, folder: str, image: ImageField, values: yaml.Node | None = None
@@ -174,7 +162,7 @@ class Templates:
 
     def _stopped(self, folder: str, image: ImageField, values: yaml.Node | None) -> Unknown | None:
         """Return why a chart may make nothing at all, whatever the image is."""
-        first = self._unfollowed or self._ignored(folder)
+        first = self._charts.unfollowed or self._ignored(folder)
         first = first or self._without_values(folder, image, values)
         if first is not None:
             return first
@@ -196,12 +184,12 @@ class Templates:
 
         Of what is given to one below by others `type mismatch` is told (helm, chartutil/coalesce).
         """
-        path = posixpath.join(folder, _FILES[1])
-        root = root_of(self.parsed(path))
+        path = posixpath.join(folder, VALUES_FILE)
+        root = self._charts.values(folder)
         hint = f"make it a mapping, {ACCEPT}"
         if root is not None and not isinstance(root, yaml.MappingNode) and not is_null(root):
             return Unknown(path, line_of(root), "values.yaml", "Helm reads mappings alone", hint)
-        for name, below in self.taken_by(folder):
+        for name, below in self._charts.taken_by(folder):
             own = lookup(root, name)
             given = own or find(values, name)
             if (
@@ -222,16 +210,12 @@ class Templates:
 
         Not those that get values of others, or give them some, in a way that is not followed.
         """
-        declared = [one for _path, one in declared_of(folder, self.parsed)]
+        declared = [one for _path, one in self._charts.declared(folder)]
         if any(lookup(one, "import-values") is not None for one in declared):
             return
         chart = self._chart(folder, values, key, is_open=False)
         yield chart
-        off = {
-            text_of(lookup(one, "alias")) or text_of(lookup(one, "name"))
-            for one in declared
-            if _is_off(one, values)
-        }
+        off = {name_of(one) for one in declared if _is_off(one, values)}
         libraries = self._libraries(folder, {})
         for name, below in chart.below.items():
             if below and name not in off and below not in libraries:
@@ -280,11 +264,7 @@ class Templates:
 
         `container` are the keys of the image in the values: `image`, `web.image`. Empty for none.
         """
-        world = (
-            values
-            if values is not None
-            else root_of(self.parsed(posixpath.join(folder, _FILES[1])))
-        )
+        world = values if values is not None else self._charts.values(folder)
         for reader in self._below(folder, _above(container), world, values):
             for why, read in reader.chart.narrow:
                 if not read.isdisjoint(_tags(reader.keys)):
@@ -324,13 +304,13 @@ class Templates:
             return [values]
         key = (folder, image.path)
         if key not in self._worlds:
-            path = posixpath.join(folder, _FILES[1])
-            own = root_of(self.parsed(path))
-            if posixpath.dirname(image.path) == folder and image.path != path:
-                own = _over(own, root_of(self.parsed(image.path)))
+            own = self._charts.values(folder)
+            above, name = posixpath.split(image.path)
+            if above == folder and name != VALUES_FILE:
+                own = _over(own, self._charts.root(image.path))
             found = [own]
-            for parent, name in self._parents.get(folder, ()):
-                root = root_of(self.parsed(posixpath.join(parent, _FILES[1])))
+            for parent, name in self._charts.parents.get(folder, ()):
+                root = self._charts.values(parent)
                 everywhere = find(root, GLOBAL)
                 given = _over(own, find(root, name))
                 if everywhere is not None:
@@ -342,19 +322,14 @@ class Templates:
             self._worlds[place] = [_with_image(one, image) for one in self._worlds[key]]
         return self._worlds[place]
 
-    @cached_property
-    def _parents(self) -> dict[str, list[tuple[str, str]]]:
-        """The charts that take each one."""
-        return inverted(self._taken)
-
     def _switched(self, reader: _Reader) -> Unknown | None:
         """Return that a chart does not take the one below it that gets a value, or gives it others.
 
         helm.sh/docs/topics/charts, "Tags and Condition fields", "Importing Child Values".
         """
         values = reader.values
-        for path, one in declared_of(reader.folder, self.parsed):
-            name = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
+        for path, one in self._charts.declared(reader.folder):
+            name = name_of(one)
             is_known = values is not None and reader.chart.below.get(name)
             is_asked = lookup(one, "condition") is not None or lookup(one, "tags") is not None
             is_followed = is_known and not is_asked
@@ -375,7 +350,7 @@ class Templates:
         self, folder: str, given: yaml.Node | None, above: yaml.Node | None
     ) -> yaml.Node | None:
         """Return the values of a chart below another one: its own, and those given over them."""
-        own = root_of(self.parsed(posixpath.join(folder, _FILES[1])))
+        own = self._charts.values(folder)
         if above is None:
             return own
         values = merged(own, given) if given is not None else own or mapping((), above)
@@ -397,10 +372,10 @@ class Templates:
     def _ignored(self, folder: str) -> Unknown | None:
         """Return that a file of a chart is left out of it, by its `.helmignore`."""
         path = posixpath.join(folder, _IGNORED)
-        lines = self.raw.get(path, b"").decode(errors="replace").splitlines()
-        own = [posixpath.join(folder, name) for name in _FILES]
-        own += self.raw.of_charts.get(posixpath.join(folder, "templates"), ())
-        names = [one.removeprefix(f"{folder}/") for one in own if one in self.raw]
+        lines = self._raw.get(path, b"").decode(errors="replace").splitlines()
+        own = [posixpath.join(folder, name) for name in (CHART_FILE, VALUES_FILE)]
+        own += self._raw.of_charts.get(posixpath.join(folder, "templates"), ())
+        names = [one.removeprefix(f"{folder}/") for one in own if one in self._raw]
         for number, line in enumerate(lines, start=1):
             found = next((name for name in names if _leaves_out(line.strip(), name)), None)
             if found is not None:
@@ -410,9 +385,9 @@ class Templates:
 
     def _chart(self, folder: str, values: yaml.Node | None, key: str, *, is_open: bool) -> Texts:
         place = (folder, key, id(values))  # which is kept
-        if place not in self._charts:
-            self._charts[place] = (values, self._read(folder, values, key, is_open=is_open))
-        return self._charts[place][1]
+        if place not in self._texts_of:
+            self._texts_of[place] = (values, self._read(folder, values, key, is_open=is_open))
+        return self._texts_of[place][1]
 
     def _read(self, folder: str, values: yaml.Node | None, key: str, *, is_open: bool) -> Texts:
         own = self._texts(folder)
@@ -421,57 +396,24 @@ class Templates:
             for one in self._libraries(folder, {})
             for path, text in self._texts(one).items()
         }
-        root = root_of(self.parsed(posixpath.join(folder, _FILES[0])))
+        root = self._charts.about(folder)
         version = "" if root is None else text_of(lookup(root, "appVersion")) or ""
         known = {"Name": key or text_of(lookup(root, "name")) or "", "AppVersion": version}
         known = {} if root is None else known
-        below = dict(self.taken_by(folder))
+        below = dict(self._charts.taken_by(folder))
         return Texts({**texts, **own}, [*own], values, below, known, is_open=is_open)
 
     def _texts(self, folder: str) -> dict[str, str]:
         return {
-            path: self.raw[path].decode(errors="replace")
-            for path in self.raw.of_charts.get(posixpath.join(folder, "templates"), ())
+            path: self._raw[path].decode(errors="replace")
+            for path in self._raw.of_charts.get(posixpath.join(folder, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
 
-    def taken_by(self, folder: str) -> list[tuple[str, str]]:
-        """Return the charts that one takes, with the keys of their values; none of too many."""
-        return [] if folder in self._endless else self._taken.get(folder, [])
-
-    @cached_property
-    def _taken(self) -> dict[str, list[tuple[str, str]]]:
-        """What the charts of these files say that they take."""
-        known = by_place(map(posixpath.dirname, self.raw.charts))
-        charts = (one for some in known.values() for one in some)
-        return {one: dependencies_of(one, known, self.parsed) for one in charts}
-
-    @cached_property
-    def _endless(self) -> frozenset[str]:
-        """The charts that take too many, with all that these take, or take themselves."""
-        return frozenset(filter(self._is_endless, self._taken))
-
-    def _is_endless(self, folder: str) -> bool:
-        waiting = [folder]
-        for _number in range(_MOST_CHARTS):
-            if not waiting:
-                return False
-            waiting += [below for _key, below in self._taken[waiting.pop()] if below]
-        return bool(waiting)
-
-    @cached_property
-    def _unfollowed(self) -> Unknown | None:
-        """That the charts which one takes are not followed: whose values count, nobody knows."""
-        why = f"it takes itself, or more than {_MOST_CHARTS} charts with those that these take"
-        hint = f"let it take less, {ACCEPT}"
-        for folder in sorted(self._endless)[:1]:
-            return Unknown(posixpath.join(folder, CHART_FILE), 1, "dependencies", why, hint)
-        return None
-
     def _libraries(self, folder: str, found: dict[str, None]) -> Iterable[str]:
         """Return the charts below one that only have templates for others, in `found`."""
-        for _key, one in self.taken_by(folder):
-            root = root_of(self.parsed(posixpath.join(one, _FILES[0])))
+        for _key, one in self._charts.taken_by(folder):
+            root = self._charts.about(one)
             if one not in found and text_of(lookup(root, "type")) == _LIBRARY:
                 found[one] = None
                 self._libraries(one, found)

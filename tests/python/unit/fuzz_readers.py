@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import Deadline, instant
 from gitops_rollback.decide.plan import parse_plan
+from gitops_rollback.effective.charts import Charts
 from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.errors import BugError, GitopsRollbackError, RepositoryError
@@ -458,7 +459,7 @@ def _effect(data: bytes) -> object:
     for file in manifests.files.values():
         for field in manifests.fields.get(file.path, ()):
             prove(file, field)
-    return [found, Templates(Raw(files)).no_digest("charts/cart", "image")]
+    return [found, Templates(Charts(Raw(files))).no_digest("charts/cart", "image")]
 
 
 def _git_words(data: bytes) -> object:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from gitops_rollback.effective.charts import Charts
 from gitops_rollback.effective.helm import Layers, layers_of
 from gitops_rollback.effective.objects import Resource
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.manifest.document import ParsedFile, parse
 from unit.test_effect_sources import OURS, deployed, flux, git, release
@@ -38,7 +40,7 @@ def layers(spec: str, *others: str, files: dict[str, str] | None = None) -> Laye
     def parsed(path: str) -> ParsedFile | None:
         return parse(path, known[path].encode()) if path in known else None
 
-    return layers_of(one, [resource(text) for text in others], parsed, Sources())
+    return layers_of(one, [resource(text) for text in others], Charts(Raw(), parsed), Sources())
 
 
 def plain(found: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever the YAML has

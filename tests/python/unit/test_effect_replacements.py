@@ -11,6 +11,7 @@ import yaml
 from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.effect import findings_of
 from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.effective.charts import Charts
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.replace import read_replacements, replaced
@@ -496,5 +497,5 @@ def test_a_chart_that_writes_the_tag_into_a_label_is_told_with_the_line(
         "charts/cart/templates/a.yaml": text.encode(),
     }
     why = f"the chart writes the tag into a label or a name too ({expected})" if expected else ""
-    assert Templates(Raw(raw)).no_digest("charts/cart", container) == why
-    assert Templates(Raw(raw)).no_digest("charts/shop", container) == ""
+    assert Templates(Charts(Raw(raw))).no_digest("charts/cart", container) == why
+    assert Templates(Charts(Raw(raw))).no_digest("charts/shop", container) == ""

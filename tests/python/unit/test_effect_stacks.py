@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.effective.charts import Charts
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.stacks import Layer, is_replaced, overridden, stacks_of
 from gitops_rollback.manifest.document import ParsedFile, parse
 from gitops_rollback.manifest.fields import find_fields
@@ -37,7 +39,8 @@ def found(files: dict[str, str]) -> list[tuple[Layer, ...]]:
     parsed = {path: parse(path, text.encode()) for path, text in files.items()}
     kustomizations = [read_kustomization(f) for p, f in parsed.items() if is_kustomization(p)]
     others: list[ParsedFile] = [f for p, f in parsed.items() if not is_kustomization(p)]
-    return stacks_of([one for one in kustomizations if one], others, parsed.get)
+    charts = Charts(Raw({path: text.encode() for path, text in files.items()}), parsed.get)
+    return stacks_of([one for one in kustomizations if one], others, charts)
 
 
 def shown(layer: Layer) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from gitops_rollback.effective.helm import merged, of_taken, with_imports
+from gitops_rollback.effective.charts import Charts, merged
 from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import entries, find
@@ -536,12 +536,12 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     files = {f"{CHART}templates/d.yaml": template.encode()} if template else {}
     whys = [said] if said else []
     assert [
-        one for one in Templates(Raw(files)).warnings("charts/cart", field) if "runs" in one
+        one for one in Templates(Charts(Raw(files))).warnings("charts/cart", field) if "runs" in one
     ] == whys
-    assert [*Templates(Raw(files)).warnings("charts/cart", without)] == []
+    assert [*Templates(Charts(Raw(files))).warnings("charts/cart", without)] == []
     depends = parse(f"{CHART}Chart.yaml", DEPENDS.encode())
     others = files | {f"{CHART}templates/o.yaml": ASKS.encode(), depends.path: b""}
-    asked = Templates(Raw(others), {depends.path: depends}.get)
+    asked = Templates(Charts(Raw(others), {depends.path: depends}.get))
     assert [*asked.warnings("charts/cart", field)] == []  # what it includes may read it
 
 
@@ -1019,7 +1019,7 @@ def test_a_tag_alone_that_is_of_several_images_is_not_deployed(lines: tuple[str,
     }
     parsed = {path: parse(path, data) for path, data in raw.items() if path.endswith("s.yaml")}
     [field] = [f for f in find_fields(parsed[f"{CHART}values.yaml"]) if f.container == "values"]
-    told = Templates(Raw(raw), parsed.get).doubt(CHART.rstrip("/"), field)
+    told = Templates(Charts(Raw(raw), parsed.get)).doubt(CHART.rstrip("/"), field)
     is_one = lines == SEVERAL["of one name"]
     assert (told is None) == is_one
     several = "makes images of several names of it"
@@ -1055,19 +1055,21 @@ def test_templates_of_a_chart_below_are_read_once_for_all_parts_of_its_image() -
     files = {path: text.encode() for path, text in (umbrella(READS) | own).items()}
     parsed = {path: parse(path, data) for path, data in files.items() if ".yaml" in path}
     values = root_of(parsed[f"{CHART}values.yaml"])
-    charts = Templates(Raw(files), parsed.get)
+    charts = Templates(Charts(Raw(files), parsed.get))
     [field] = find_fields(parsed[f"{CHART}values.yaml"])
     assert charts.doubt("charts/cart", field, values) is None
     assert charts.no_digest("charts/cart", "shop.image", values) == ""
     assert [*charts.warnings("charts/cart", field, values)] == []
-    assert len(charts._charts) == 2, "its own and the one below"  # noqa: SLF001
+    assert len(charts._texts_of) == 2, "its own and the one below"  # noqa: SLF001
 
 
 def test_what_the_tag_is_written_to_beside_the_image_is_said() -> None:
     [field] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
     text = 'annotations:\n  v: "{{ .Values.image.tag }}"\n' + READS
     said = [
-        *Templates(Raw({f"{CHART}templates/d.yaml": text.encode()})).warnings("charts/cart", field)
+        *Templates(Charts(Raw({f"{CHART}templates/d.yaml": text.encode()}))).warnings(
+            "charts/cart", field
+        )
     ]
     place = "charts/cart/templates/d.yaml:2"
     assert said == [f"the chart writes its tag to what is no image, too: {place}"]
@@ -1090,7 +1092,7 @@ def test_a_further_file_of_values_beside_a_chart_is_over_its_own(more: str, *, i
     raw = {path: text.encode() for path, text in files.items()}
     parsed = {path: parse(path, data) for path, data in raw.items() if "templates" not in path}
     [field] = find_fields(parsed[f"{CHART}values-prod.yaml"])
-    told = Templates(Raw(raw), parsed.get).doubt(CHART.rstrip("/"), field)
+    told = Templates(Charts(Raw(raw), parsed.get)).doubt(CHART.rstrip("/"), field)
     assert (told is None) is is_it
 
 
@@ -1124,7 +1126,7 @@ def test_what_is_installed_with_a_chart_on_which_helm_fails_is_not_deployed(
 def test_a_chart_below_one_without_values_is_judged_by_its_templates() -> None:
     files = umbrella("labels: {v: '{{ .Values.image.tag }}'}\n")
     raw = {path: text.encode() for path, text in files.items() if "values" not in path}
-    assert "into a label" in Templates(Raw(raw)).no_digest("charts/cart", "shop.image")
+    assert "into a label" in Templates(Charts(Raw(raw))).no_digest("charts/cart", "shop.image")
 
 
 SWITCHED = {
@@ -1547,18 +1549,18 @@ def test_what_a_chart_imports_is_below_its_own_values(
     head = f"name: cart\ndependencies:\n- name: x\n  alias: base\n  import-values: {imports}\n"
     files = {
         "Chart.yaml": head,
+        "charts/x/Chart.yaml": "name: x\n",
         "charts/x/values.yaml": below,
         "values.yaml": f"image: {own}\nbase: {{more: 1}}\n",
     }
     parsed = {path: parse(path, text.encode()) for path, text in files.items()}
-    values, paths = of_taken(
-        "", parsed.get, lambda folder: [] if folder else [("base", "charts/x")]
-    )
+    charts = Charts(Raw({path: text.encode() for path, text in files.items()}), parsed.get)
+    values, paths = charts.of_taken("")
     assert paths == ["charts/x/values.yaml"]
     assert values is not None
     root = root_of(parsed["values.yaml"])
     assert root is not None
-    found = with_imports("", merged(values, root), parsed.get)
+    found = charts.with_imports("", merged(values, root))
     wanted = image | yaml.safe_load(own)
     assert {key: text_of(one) for key, one in entries(find(found, "image")).items()} == wanted
 
