@@ -149,10 +149,11 @@ class Oci:
             has_links = has_links or following is not None
             asked.add(query)
             is_full = len(page) == size or len(page) % _ROUND == 0
-            if page and (following in asked or (not has_links and is_full)):
+            leads_back = following in asked or (following is not None and len(tags) == known)
+            if page and (leads_back or (not has_links and is_full)):
                 # A link back, or a full page where there never was one: ask for what comes after.
                 following = urlencode({"n": size or len(page), "last": [*page][-1]})
-            if following is None or following in asked or len(tags) == known:
+            if following is None or following in asked:
                 return tuple(newest_first(tags.values()))
             query = following
             answer = self._page(image, query, what)

@@ -370,12 +370,13 @@ def test_a_link_that_leads_nowhere_new_ends_the_list(
     assert len(hub.requests) == asked
 
 
+@pytest.mark.parametrize("link", ["n=1000", "n=2"], ids=["the first page", "it as it is cut"])
 def test_a_link_that_leads_back_is_not_followed_and_what_comes_after_is_asked_for(
-    hub: RegistryStandIn,
+    hub: RegistryStandIn, link: str
 ) -> None:
     def looping(question: Question) -> Reply:
         page = {"b": ["c"], "c": []}.get(question.query.get("last", ""), ["a", "b"])
-        return Reply(200, json.dumps({"tags": page}).encode(), {"Link": '</x?n=1000>; rel="next"'})
+        return Reply(200, json.dumps({"tags": page}).encode(), {"Link": f'</x?{link}>; rel="next"'})
 
     hub.answer = looping  # type: ignore[method-assign]
     tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
