@@ -273,9 +273,7 @@ class _Repository:
 
     def _why_not_older(self, tag: Tag) -> str:
         since = self._times.since(tag)
-        if since is None or not self._first or since < self._first:
-            return ""
-        return _LATE
+        return _LATE if since and self._first and since > self._first else ""
 
     def _why_not_unordered(self, tag: Tag, relation: Relation) -> str:
         if relation.kind == SAME and not self._differs_by_commit(tag):

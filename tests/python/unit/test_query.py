@@ -76,6 +76,12 @@ def test_an_older_version_that_was_pushed_later_is_no_previous_one() -> None:
     assert "pushed after the running image" in found.reasons["1.4.1"]
 
 
+def test_an_older_version_that_was_pushed_at_the_same_moment_is_the_previous_one() -> None:
+    [before, at_once, running] = pushed_in_turn("1.4.0", "1.4.1", "1.4.2")
+    found = select([before, replace(at_once, pushed=running.pushed), running], "acme/cart:1.4.2")
+    assert found.names == ("1.4.1", "1.4.0")
+
+
 def test_what_ran_before_comes_first_whatever_the_clocks_and_the_versions_say() -> None:
     tags = pushed_in_turn("1.4.2", "1.6.0", "1.5.0", "1.4.1")
     found = select(tags, "acme/cart:1.5.0", None, "1.4.1", "1.6.0", "1.5.0")
