@@ -4,7 +4,7 @@ The command starts anew for each step of a build, and a run uses a part of what 
 all classes of values and all regular expressions at import took nearly two thirds of the time until
 the first byte was read: `dataclasses` compiles six functions for each class, and imports what it
 compiles them with. Here a class gets functions that all classes share, and its `__init__` is
-compiled for its first object; an expression is compiled for its first text.
+compiled where more than a few objects are made; an expression is compiled for its first text.
 
 To type checkers these are the standard library's own, and tests hold them against those.
 """
@@ -12,6 +12,7 @@ To type checkers these are the standard library's own, and tests hold them again
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,7 @@ __all__ = ["FrozenError", "dataclass", "field", "regex", "replace"]
 
 T = TypeVar("T")
 _NONE = object()  # no default; None is one
+_FEW = 20  # objects of a class: to fill these takes as long as to compile its `__init__`
 _set = object.__setattr__  # what a frozen object is filled by
 _SHARED = {
     False: ("__repr__", "__eq__"),
@@ -60,9 +62,18 @@ class _Made:
     def __init__(self, fields: dict[str, _Field], *, frozen: bool) -> None:
         self.fields = fields
         self.frozen = frozen
-        self.shown = [name for name, one in fields.items() if one.is_shown]
-        self.compared = _getter([name for name, one in fields.items() if one.is_compared])
-        self.hashed = _getter([name for name, one in fields.items() if one.is_hashed])
+
+    @cached_property
+    def shown(self) -> list[str]:
+        return [name for name, one in self.fields.items() if one.is_shown]
+
+    @cached_property
+    def compared(self) -> Callable[[object], object]:
+        return _getter([name for name, one in self.fields.items() if one.is_compared])
+
+    @cached_property
+    def hashed(self) -> Callable[[object], object]:
+        return _getter([name for name, one in self.fields.items() if one.is_hashed])
 
 
 class _Methods:
@@ -112,7 +123,7 @@ def _dataclass(cls: type[T] | None = None, *, frozen: bool = False) -> Any:  # n
     given["__made__"] = _Made(fields, frozen=frozen)
     given["__dataclass_fields__"] = _StandardFields()
     given["__match_args__"] = tuple(fields)
-    given["__init__"] = _first(cls)
+    given["__init__"] = _first(cls, fields)
     for name, value in given.items():
         if name not in cls.__dict__:
             setattr(cls, name, value)
@@ -147,15 +158,39 @@ def _own(cls: type) -> dict[str, _Field]:
     return found
 
 
-def _first(cls: type) -> Callable[..., None]:
-    """Return the `__init__` for the first object: it compiles that of all others."""
+def _first(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
+    """Return the `__init__` for the first objects; where more come it compiles that of all."""
+    left = _FEW
 
     def first(self: object, *arguments: object, **named: object) -> None:
-        made = _compiled(cls)
-        cls.__init__ = made  # type: ignore[misc]
-        made(self, *arguments, **named)
+        nonlocal left
+        left -= 1
+        if left < 0 or not _is_filled(self, fields, arguments, named):
+            made = _compiled(cls)
+            cls.__init__ = made  # type: ignore[misc]
+            made(self, *arguments, **named)
 
     return first
+
+
+def _is_filled(
+    new: object,
+    fields: dict[str, _Field],
+    arguments: tuple[object, ...],
+    named: dict[str, object],
+) -> bool:
+    """Fill a new object; False where that cannot be: what is compiled says why."""
+    values = {**dict(zip(fields, arguments, strict=False)), **named}
+    if len(values) < len(arguments) + len(named) or not values.keys() <= fields.keys():
+        return False
+    for name, one in fields.items():
+        value = values.get(name, one.default)
+        if value is _NONE:
+            if one.factory is None:
+                return False
+            value = one.factory()
+        _set(new, name, value)
+    return True
 
 
 def _compiled(cls: type) -> Callable[..., None]:

@@ -13,6 +13,7 @@ import pytest
 from gitops_rollback import late
 from unit.test_architecture import MODULES
 
+MANY = 30  # objects: by then the `__init__` of a class is compiled
 HEAVY = {"cli", "__main__"}  # what leaves when it is imported
 NAMES = [f"gitops_rollback.{name.replace('/', '.')}" for name in MODULES if name not in HEAVY]
 
@@ -52,7 +53,8 @@ def some(cls: type, number: int) -> list[object]:
 def test_a_class_is_what_the_standard_library_makes_of_it(kind: type) -> None:
     cls: Any = kind
     judge: Any = standard(kind)
-    one, same, other = cls(*some(cls, 1)), cls(*some(cls, 1)), cls(*some(cls, 2))
+    one, other = cls(*some(cls, 1)), cls(*some(cls, 2))
+    same = [cls(*some(cls, 1)) for _ in range(MANY)][-1]
     judged, equal, unequal = judge(*some(cls, 1)), judge(*some(cls, 1)), judge(*some(cls, 2))
     assert inspect.signature(cls.__init__).parameters.keys() == (
         inspect.signature(judge.__init__).parameters.keys()
@@ -121,6 +123,39 @@ class Open:
 def test_a_derived_class_has_the_attributes_of_its_base_first() -> None:
     assert Derived.__match_args__ == ("a", "b", "c", "d")
     assert repr(Derived(1, d="y")) == "Derived(a=1, b=[], d='y')"
+
+
+def test_an_object_is_the_same_whether_its_init_is_compiled_or_not() -> None:
+    @late.dataclass(frozen=True)
+    class Fresh(Base):
+        d: str | None = "x"
+
+    made = [Fresh(1, c=4, d=None) for _ in range(MANY)]
+    assert [vars(one) for one in made] == [{"a": 1, "b": [], "c": 4, "d": None}] * MANY
+    assert len({id(one.b) for one in made}) == MANY
+    assert inspect.signature(Fresh).parameters.keys() == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "why"),
+    [
+        ((), {}, "missing 1 required positional argument: 'a'"),
+        ((1, 2), {"a": 1}, "multiple values for argument 'a'"),
+        ((1, 2, 3, 4), {}, "takes from 2 to 4 positional arguments but 5 were given"),
+        ((1,), {"e": 1}, "unexpected keyword argument 'e'"),
+    ],
+)
+def test_the_first_object_is_refused_as_any_other(
+    given: tuple[int, ...], named: dict[str, int], why: str
+) -> None:
+    @late.dataclass(frozen=True)
+    class Fresh(Base):
+        pass
+
+    made: Any = Fresh
+    for _ in range(2):
+        with pytest.raises(TypeError, match=why):
+            made(*given, **named)
 
 
 def test_a_factory_makes_each_object_its_own() -> None:
