@@ -19,7 +19,7 @@ from gitops_rollback.manifest.document import is_null, items_of, lookup, text_of
 from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 OPAQUE = "!opaque"  # of a node that stands where something is, of which nothing is known
 
@@ -110,11 +110,31 @@ _DIRECTIVE = "$patch"
 _DIRECTIVES = ("merge", "replace", "delete")
 # `$retainKeys`, `$setElementOrder` and the like are the API server's own, and kustomize's not.
 _LEFT = "is left in what kustomize makes, where no kind has such a field"
-# Of a pod's lists, and of its containers', those that kustomize's schema (Kubernetes 1.21) merges
-# and that hold images, or texts that may be copied from them; and by which key.
-_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
-_OF_PODS = dict.fromkeys((*_CONTAINERS, "volumes"), "name")
-_OF_CONTAINERS = {"env": "name", "volumeMounts": "mountPath"}
+# The lists that kustomize merges, and by which keys: those whose patch strategy is `merge` in its
+# schema (Kubernetes 1.21), of which a manifest writes items that are no plain texts.
+_NAME = ("name",)
+_OF_CONTAINERS = {"env": _NAME, "volumeDevices": ("devicePath",), "volumeMounts": ("mountPath",)}
+_PORTS = ("containerPort", "protocol")
+_OF_PODS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("hostAliases",): ("ip",),
+    ("imagePullSecrets",): _NAME,
+    ("topologySpreadConstraints",): ("topologyKey", "whenUnsatisfiable"),
+    ("volumes",): _NAME,
+    ("containers", "[]", "ports"): _PORTS,
+    ("initContainers", "[]", "ports"): _PORTS,
+}
+for _list in ("containers", "initContainers", "ephemeralContainers"):
+    _OF_PODS[(_list,)] = _NAME
+    _OF_PODS |= {(_list, "[]", key): by for key, by in _OF_CONTAINERS.items()}
+_WEBHOOKS: dict[tuple[str, ...], tuple[str, ...]] = {("webhooks",): _NAME}
+_OF_OTHERS: dict[tuple[str, str], dict[tuple[str, ...], tuple[str, ...]]] = {
+    ("v1", "Service"): {("spec", "ports"): ("port", "protocol")},
+    ("v1", "ServiceAccount"): {("secrets",): _NAME},
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): _WEBHOOKS,
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): _WEBHOOKS,
+    ("admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration"): _WEBHOOKS,
+    ("admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration"): _WEBHOOKS,
+}
 # Where the pod is in the kinds that the schema knows; a kind it does not know has no merged lists.
 _PODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("v1", "Pod"): ("spec",),
@@ -133,89 +153,106 @@ _INDEX = regex(r"0|[1-9][0-9]{0,8}")
 
 def strategic_merge(dest: yaml.Node, patch: yaml.Node) -> yaml.Node | None:
     """Return an object with a strategic merge patch applied; None where it deletes the object."""
-    version, kind = text_of(lookup(dest, "apiVersion")), text_of(lookup(dest, "kind"))
-    pod = _PODS.get((version or "", kind or ""))
-    return _merge(dest, patch, (), pod)
+    kind = (text_of(lookup(dest, "apiVersion")) or "", text_of(lookup(dest, "kind")) or "")
+    pod = _PODS.get(kind)
+    lists = _OF_OTHERS.get(kind, {}) if pod is None else _OF_PODS
+    return _merge(dest, patch, (), _Lists(pod or (), lists))
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The lists of a kind that are merged, by where they stand below a place."""
+
+    below: tuple[str, ...]
+    keys: Mapping[tuple[str, ...], tuple[str, ...]]
+
+    def at(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return the keys by which a list is merged; None for one that a patch replaces."""
+        place = len(self.below)
+        return self.keys.get(path[place:]) if path[:place] == self.below else None
 
 
 def _merge(
-    dest: yaml.Node | None,
-    patch: yaml.Node | None,
-    path: tuple[str, ...],
-    pod: tuple[str, ...] | None,
+    dest: yaml.Node | None, patch: yaml.Node | None, path: tuple[str, ...], lists: _Lists
 ) -> yaml.Node | None:
     """Return what a patch makes of a node; None where nothing is left."""
     if patch is None:
         return dest
+    keys = lists.at(path)
+    if isinstance(patch, yaml.SequenceNode) and keys is None:
+        _refuse_directives(patch.value, path)
     directive, patch = _directive(patch)
     if is_null(patch) or directive == "delete":
         return None
     if dest is None or is_null(dest) or directive == "replace":
-        return _added(patch)
+        return _added(patch, path)
     if type(dest) is not type(patch):
         raise TreeError(f"the patch has another shape than what it patches at {_shown(path)}")
     if isinstance(patch, yaml.MappingNode):
-        return _merged_mapping(dest, patch, path, pod)
-    key = _merge_key(path, pod)
-    return _merged_list(dest, patch, path, pod, key) if key is not None else patch
+        return _merged_mapping(dest, patch, path, lists)
+    return _merged_list(dest, patch, path, lists, keys) if keys is not None else patch
 
 
-def _merge_key(path: tuple[str, ...], pod: tuple[str, ...] | None) -> str | None:
-    """Return the key by which a list is merged; None for one that a patch replaces."""
-    if pod is None or path[: len(pod)] != pod:
-        return None
-    below = path[len(pod) :]
-    if len(below) == 1:
-        return _OF_PODS.get(below[0])
-    is_of_containers = len(below) == 3 and below[0] in _CONTAINERS  # noqa: PLR2004 - `[]` between
-    return _OF_CONTAINERS.get(below[-1]) if is_of_containers else None
+def _refuse_directives(nodes: Iterable[yaml.Node], path: tuple[str, ...]) -> None:
+    """Raise `TreeError` for a directive that kustomize does not follow in some nodes."""
+    odd = next((key for one in nodes for key in entries(one) if key.startswith("$")), None)
+    if odd is not None:
+        raise TreeError(f"{odd} at {_shown(path)} {_LEFT}")
 
 
 def _merged_mapping(
-    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None
+    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], lists: _Lists
 ) -> yaml.Node:
     changes = entries(patch)
-    odd = next((key for key in changes if key.startswith("$")), None)
-    if odd is not None:
-        raise TreeError(f"{odd} at {_shown(path)} {_LEFT}")
+    _refuse_directives((patch,), path)
     out = []
     for key, value in dest.value:
         text = text_of(key) or ""
-        merged = _merge(value, changes.pop(text, None), (*path, text), pod)
+        merged = _merge(value, changes.pop(text, None), (*path, text), lists)
         if merged is not None:
             out.append((key, merged))
     for key, value in patch.value:
         text = text_of(key) or ""
         if text in changes:
-            added = _merge(None, value, (*path, text), pod)
+            added = _merge(None, value, (*path, text), lists)
             if added is not None:
                 out.append((key, added))
     return mapping(out, dest)
 
 
 def _merged_list(
-    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], pod: tuple[str, ...] | None, key: str
+    dest: yaml.Node, patch: yaml.Node, path: tuple[str, ...], lists: _Lists, keys: tuple[str, ...]
 ) -> yaml.Node | None:
-    present = {_name(item, path, key): item for item in items_of(dest)}
-    wanted = {_name(item, path, key): item for item in items_of(patch)}
-    if len(present) != len(items_of(dest)) or len(wanted) != len(items_of(patch)):
-        raise TreeError(f"two items of {_shown(path)} have one name")
+    every = (*items_of(patch), *items_of(dest))
+    used = [key for key in keys if any(text_of(lookup(one, key)) for one in every)]  # by the others
+    present = _by_names(items_of(dest), path, used or keys)
+    wanted = _by_names(items_of(patch), path, used or keys)
     out = []
-    for name in (*wanted, *(name for name in present if name not in wanted)):
-        change = wanted.get(name)
-        if change is not None and name in present and _directive(change)[0] == "replace":
+    keep = len(used) > 1  # then what was there keeps its order, behind what is new
+    begin = (name for name in wanted if not keep or name not in present)
+    for name in dict.fromkeys((*begin, *present)):
+        old, change = present.get(name, ()), wanted[name][0] if name in wanted else None
+        if old and change is not None and _directive(change)[0] == "replace":
             change = None  # kustomize 5.7 puts the item first and leaves it as it was
-        merged = _merge(present.get(name), change, (*path, "[]"), pod)
-        if merged is not None and merged.value:
-            out.append(merged)
-    return sequence(out, dest) if out else None
+        merged = _merge(old[0] if old else None, change, (*path, "[]"), lists)
+        if merged is not None and merged.value:  # of several of one name the last is left, alone
+            out.append(old[-1] if len(old) > 1 else merged)
+    return sequence(out, dest) if out or not dest.value else None
 
 
-def _name(item: yaml.Node, path: tuple[str, ...], key: str) -> str:
-    name = text_of(lookup(item, key))
-    if not name:
-        raise TreeError(f"an item of {_shown(path)} has no name to merge it by")
-    return name
+def _by_names(
+    items: Iterable[yaml.Node], path: tuple[str, ...], keys: Sequence[str]
+) -> dict[tuple[str, ...], list[yaml.Node]]:
+    """Return the items of a list by what they are merged by."""
+    found: dict[tuple[str, ...], list[yaml.Node]] = {}
+    for item in items:
+        name = tuple(text_of(lookup(item, key)) or "" for key in keys)
+        if not all(name):
+            what = keys[name.index("")]
+            raise TreeError(f"an item of {_shown(path)} has no {what} to merge it by")
+        same_name = found.pop(name, []) if len(keys) > 1 else found.get(name, [])
+        found[name] = [*same_name, item]
+    return found
 
 
 def _directive(patch: yaml.Node) -> tuple[str, yaml.Node]:
@@ -226,12 +263,12 @@ def _directive(patch: yaml.Node) -> tuple[str, yaml.Node]:
             return "merge", patch
         rest: yaml.Node = without(patch, _DIRECTIVE)
     elif isinstance(patch, yaml.SequenceNode):
-        said = [item for item in patch.value if lookup(item, _DIRECTIVE) is not None]
-        only = [item for item in said if len(item.value) == 1]
-        if not only:
+        items = (item for item in patch.value if lookup(item, _DIRECTIVE) is not None)
+        first = next(items, None)
+        if first is None or len(first.value) > 1:  # it is of that item
             return "merge", patch
-        found = text_of(lookup(only[0], _DIRECTIVE))
-        rest = sequence((item for item in patch.value if item is not only[0]), patch)
+        found = text_of(lookup(first, _DIRECTIVE))
+        rest = sequence((item for item in patch.value if item is not first), patch)
     else:
         return "merge", patch
     if found not in _DIRECTIVES:
@@ -239,19 +276,19 @@ def _directive(patch: yaml.Node) -> tuple[str, yaml.Node]:
     return found, rest
 
 
-def _added(patch: yaml.Node) -> yaml.Node | None:
+def _added(patch: yaml.Node, path: tuple[str, ...]) -> yaml.Node | None:
     """Return what a patch adds where nothing was: nulls and directives in it mean nothing there."""
     if isinstance(patch, yaml.SequenceNode):
-        return sequence((item for item in map(_added, patch.value) if item is not None), patch)
+        return sequence(
+            (one for item in patch.value if (one := _added(item, path)) is not None), patch
+        )
     if not isinstance(patch, yaml.MappingNode):
         return patch
     directive, rest = _directive(patch)
     if directive == "delete":
         return None
-    odd = next((key for key in entries(rest) if key.startswith("$")), None)
-    if odd is not None:
-        raise TreeError(f"{odd} {_LEFT}")
-    pairs = ((key, None if is_null(value) else _added(value)) for key, value in rest.value)
+    _refuse_directives((rest,), path)
+    pairs = ((key, None if is_null(value) else _added(value, path)) for key, value in rest.value)
     return mapping(((key, value) for key, value in pairs if value is not None), rest)
 
 

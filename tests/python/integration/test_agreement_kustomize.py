@@ -17,6 +17,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
+from gitops_rollback.effective.tree import strategic_merge
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.edit import FieldEdit, rewritten, value_of
 from gitops_rollback.manifest.image_field import split_version
@@ -24,6 +25,8 @@ from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
 from integration.overlay_trees import BASE, COMPONENT, CONTAINERS, Tree, patch_text, trees
 from unit.builders import digest
+from unit.test_effect_limits import PODS, with_pod
+from unit.test_effect_patches import node, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -368,3 +371,66 @@ def test_an_entry_and_an_image_volume(renderer: Renderer) -> None:
 @given(tree=trees())
 def test_what_takes_effect_in_any_tree(renderer: Renderer, tree: Tree) -> None:
     assert_agreement(renderer, tree)
+
+
+# Lists of pods, of their containers and of other kinds, and what could tell their items apart.
+OF_PODS = """\
+containers name
+initContainers name
+ephemeralContainers name
+volumes name
+imagePullSecrets name
+hostAliases ip
+topologySpreadConstraints topologyKey whenUnsatisfiable
+tolerations key
+readinessGates conditionType
+"""
+OF_CONTAINERS = """\
+env name
+envFrom prefix
+ports containerPort protocol
+volumeMounts mountPath
+volumeDevices devicePath
+"""
+OF_OTHERS = """\
+v1 Service spec.ports port protocol
+v1 ServiceAccount secrets name
+v1 ServiceAccount imagePullSecrets name
+v1 Endpoints subsets name
+networking.k8s.io/v1 Ingress spec.rules host
+rbac.authorization.k8s.io/v1 Role rules name
+admissionregistration.k8s.io/v1 MutatingWebhookConfiguration webhooks name
+admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration webhooks name
+acme.io/v1 Runner spec.template.spec.containers name
+"""
+
+
+def items(keys: list[str], mark: str, *names: str) -> list[dict[str, Any]]:
+    return [{**dict.fromkeys(keys, name), mark: name} for name in names]
+
+
+def with_lists(mark: str, *names: str) -> list[dict[str, Any]]:
+    """Return an object of every kind that has a pod, and of others, with items of some names."""
+    pod = {name: items(keys, mark, *names) for name, *keys in map(str.split, OF_PODS.splitlines())}
+    for container in chain(*(pod[name] for name in pod if name.endswith("ontainers"))):
+        for name, *keys in map(str.split, OF_CONTAINERS.splitlines()):
+            container[name] = items(keys, mark, *names)
+    bodies: list[tuple[list[str], Any]] = [(line.split(), pod) for line in PODS.splitlines()]
+    for version, kind, where, *keys in map(str.split, OF_OTHERS.splitlines()):
+        bodies.append(([version, kind, where], items(keys, mark, *names)))
+    found = []
+    for number, ((version, kind, where), body) in enumerate(bodies):
+        made = plain(with_pod(version, kind, where, body))
+        found.append({**made, "metadata": {"name": f"n{number}"}})
+    return found
+
+
+def test_every_list_is_merged_or_replaced_as_the_tool_does_it(renderer: Renderer) -> None:
+    base, patch = with_lists("old", "1", "2"), with_lists("new", "3", "2")
+    top = {"resources": ["base.yaml"], "patches": [{"path": "patch.yaml"}]}
+    texts = {"kustomization.yaml": [top], "base.yaml": base, "patch.yaml": patch}
+    files = {f"top/{name}": yaml.safe_dump_all(every) for name, every in texts.items()}
+    built = {one["metadata"]["name"]: one for one in renderer.render(Tree(files, "top"))}
+    for below, above in zip(base, patch, strict=True):
+        merged = strategic_merge(node(yaml.safe_dump(below)), node(yaml.safe_dump(above)))
+        assert plain(merged) == built[below["metadata"]["name"]]

@@ -82,6 +82,51 @@ def test_what_a_patch_does_to_lists_of_a_container_is_what_kustomize_makes() -> 
     assert plain(other) == plain(node(unknown.replace("A", "B")))
 
 
+def in_a_service(*ports: str) -> yaml.Node:
+    return node(f"apiVersion: v1\nkind: Service\nspec: {{ports: [{', '.join(ports)}]}}\n")
+
+
+@pytest.mark.parametrize(
+    ("base", "patch", "made"),
+    [
+        (["{port: 1, a: 1}"], ["{port: 1, b: 2}"], ["{port: 1, a: 1, b: 2}"]),
+        (["{port: 1}"], ["{port: 2}"], ["{port: 2}", "{port: 1}"]),
+        (
+            ["{port: 1, protocol: UDP, a: 1}", "{port: 1, protocol: TCP}"],
+            ["{port: 1, protocol: TCP, b: 2}", "{port: 3, protocol: TCP}"],
+            [
+                "{port: 3, protocol: TCP}",
+                "{port: 1, protocol: UDP, a: 1}",
+                "{port: 1, protocol: TCP, b: 2}",
+            ],
+        ),
+        (
+            ["{port: 1, a: 1}", "{port: 1}", "{port: 2}"],
+            ["{port: 1, b: 2}"],
+            ["{port: 1}", "{port: 2}"],
+        ),
+        (
+            [f"{{port: {one}, protocol: TCP, a: {n}}}" for n, one in enumerate((1, 2, 1))],
+            ["{port: 1, protocol: TCP, b: 2}"],
+            ["{port: 2, protocol: TCP, a: 1}", "{port: 1, protocol: TCP, a: 2}"],
+        ),
+        ([], [], []),
+        (["{port: 1}"], ["{port: 2}", "{port: 2, a: 1}"], ["{port: 2}", "{port: 1}"]),
+    ],
+)
+def test_ports_are_merged_by_what_they_have_of_port_and_protocol(
+    base: list[str], patch: list[str], made: list[str]
+) -> None:
+    """By kustomize 5.7: of several that are one to it the last is left, without what is patched."""
+    found = strategic_merge(in_a_service(*base), in_a_service(*patch))
+    assert plain(found) == plain(in_a_service(*made))
+
+
+def test_ports_that_only_sometimes_name_a_protocol_are_not_followed() -> None:
+    with pytest.raises(TreeError, match=r"an item of spec\.ports has no protocol to merge it by"):
+        strategic_merge(in_a_service("{port: 1}"), in_a_service("{port: 1, protocol: TCP}"))
+
+
 def in_pod(text: str) -> str:
     return f"{{spec: {{template: {{spec: {text}}}}}}}"
 
@@ -134,7 +179,8 @@ def test_the_lists_of_a_kind_without_a_schema_are_replaced() -> None:
         (in_pod("{containers: {a: b}}"), "another shape than what it patches at spec.template."),
         ("[]", "another shape than what it patches at its top"),
         (in_pod("{containers: [{image: b}]}"), "no name to merge it by"),
-        (in_pod("{containers: [{name: b}, {name: b}]}"), "two items"),
+        (in_pod("{volumes: [{$patch: merge}, {name: v, $patch: other}]}"), "other is not known"),
+        (in_pod("{tolerations: [{$patch: replace}, {key: a}]}"), r"\$patch at .*tolerations"),
         ("{spec: {$setElementOrder/x: []}}", r"\$setElementOrder/x"),
         ("{spec: {new: {$retainKeys: []}}}", r"\$retainKeys"),
         ("{spec: {$patch: other}}", r"\$patch: other is not known"),
