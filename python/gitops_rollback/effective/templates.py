@@ -16,7 +16,7 @@ import yaml
 from gitops_rollback.effective.charts import VALUES_FILE, merged, name_of
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.raw import is_ignore_file
-from gitops_rollback.effective.template_texts import GLOBAL, Texts, covered
+from gitops_rollback.effective.rendering import GLOBAL, Texts, covered
 from gitops_rollback.effective.tree import OPAQUE, TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
 from gitops_rollback.late import dataclass
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.charts import Charts
     from gitops_rollback.effective.expressions import Keys
-    from gitops_rollback.effective.template_texts import Image
+    from gitops_rollback.effective.rendering import Image
     from gitops_rollback.manifest.image_field import ImageField, Part
 
 # What is no template in the folder of templates, or nothing that is applied (helm.sh, "Charts").

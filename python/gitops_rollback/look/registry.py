@@ -22,7 +22,7 @@ from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.contents import REVISION
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
-from gitops_rollback.web.patience import in_background
+from gitops_rollback.web.http import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -31,8 +31,8 @@ from gitops_rollback.repo.copy import (
     make_skeleton,
     read_tips,
     render_tips,
+    short_of,
 )
-from gitops_rollback.repo.first_fetch import short_of
 from gitops_rollback.scratch import link, own_folder, sweep_one
 
 if TYPE_CHECKING:

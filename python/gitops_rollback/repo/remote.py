@@ -10,8 +10,7 @@ from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.repo import early_push
-from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy
-from gitops_rollback.repo.first_fetch import SMALL
+from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, SMALL, TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import (
     UnknownCommitError,

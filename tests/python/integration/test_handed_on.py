@@ -205,7 +205,7 @@ def test_for_who_alone_waited_himself_nothing_is_packed(
     second = start(pushes=True)
     first.committer.close()
     second.committer.begin()
-    with patch("gitops_rollback.repo.handover.Handover.leave", side_effect=AssertionError):
+    with patch("gitops_rollback.repo.turn.Handover.leave", side_effect=AssertionError):
         second.change("apps/b.yaml", "b: 2\n")
     assert subjects(server) == ["apps/b.yaml: b: 2"]
     assert left(server) == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback.repo.first_fetch import LARGEST, NONE, SMALL, FirstFetch
+from gitops_rollback.repo.copy import LARGEST, NONE, SMALL, FirstFetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import pytest
 
-from gitops_rollback.repo import handover
-from gitops_rollback.repo.first_fetch import short_of
-from gitops_rollback.repo.handover import Handover
+from gitops_rollback.repo import turn
+from gitops_rollback.repo.copy import short_of
+from gitops_rollback.repo.turn import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_each_branch_has_a_chain_of_its_own(place: Path, waiting: Handover, tmp_
 
 
 def test_a_chain_has_an_end(place: Path, waiting: Handover, tmp_path: Path) -> None:
-    with patch.object(handover, "MOST", 2):
+    with patch.object(turn, "MOST", 2):
         leave(place, tmp_path, ONE, TWO, THREE, FOUR)
     assert names(place) == [CHAIN, *packs_of(FOUR)]
     assert waiting.take("main", THREE, tmp_path) == FOUR
@@ -121,7 +121,7 @@ def test_where_nobody_waits_nothing_is_kept(place: Path, tmp_path: Path) -> None
 
 def test_a_run_that_was_killed_waits_no_more(place: Path) -> None:
     code = (
-        "import os, sys, pathlib; from gitops_rollback.repo.handover import Handover\n"
+        "import os, sys, pathlib; from gitops_rollback.repo.turn import Handover\n"
         "run = Handover(pathlib.Path(sys.argv[1])); run.wait(); assert run.is_wanted()\n"
         "os.kill(os.getpid(), 9)"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback.web.patience import Patience
+from gitops_rollback.web.http import Patience
 
 if TYPE_CHECKING:
     from unittest.mock import MagicMock
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def clock(mocker: MockerFixture) -> MagicMock:
-    made: MagicMock = mocker.patch("gitops_rollback.web.patience.monotonic")
+    made: MagicMock = mocker.patch("gitops_rollback.web.http.monotonic")
     made.return_value = 0.0
     return made
 

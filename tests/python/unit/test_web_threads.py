@@ -12,7 +12,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.web.hosts import MOST_AT_ONCE
-from gitops_rollback.web.patience import in_background
+from gitops_rollback.web.http import in_background
 from servers.serving import Serving
 from unit.builders import digest
 
