@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+    from gitops_rollback.effective.roots import Skipped
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.services.inventory import Manifests, Skipped
+    from gitops_rollback.services.inventory import Manifests
 
     _Place = tuple[str, int, int]
 

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.objects import ManifestObject
 
 _LATER = "values that come later set it, or nothing takes the text that it stands in"
-__all__ = ["EffectiveFields", "Tree", "resolve_fields"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class _Resolver:
         secrets = tuple(one.name for one in flux.sources if one.kind == "Secret")
         strategy = text_of(find(flux.spec, "postBuild", "substituteStrategy"))
         is_filled = bool(flux.definitions or flux.sources) or strategy == "Always"
-        return Variables(known, self._tree.uses, secrets, is_filled=is_filled), doubts
+        return Variables(known, self._tree.variables, secrets, is_filled=is_filled), doubts
 
     def _texts_beside(
         self, root: Root, found: list[Landing], variables: Variables | None

@@ -29,6 +29,7 @@ from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, od
 from gitops_rollback.effective.helm import doubts_of_template, is_release
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown, Work
 from gitops_rollback.effective.proof import Recipe
+from gitops_rollback.effective.raw import Raw
 from gitops_rollback.effective.sources import (
     SYSTEM,
     Home,
@@ -53,7 +54,6 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.effective.raw import Raw
     from gitops_rollback.effective.sources import GitSource
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.flux import FluxKustomization
@@ -70,25 +70,38 @@ _RESUME = f"take `suspend: true` out of it, {ACCEPT}"
 
 
 @dataclass(frozen=True)
-class Tree:
-    """The files of an environment, as far as they were read.
+class Skipped:
+    """A file that was not looked into, and why; `braces` is the line of a template's first."""
 
-    `files` are those that were parsed, `raw` the bytes of all; `fields` are the image fields of
-    each file, `kustomizations` those among them; `uses` says how often each Flux variable
-    stands in all of them, `unreadable` what is wrong with those that cannot be read, `home` which
-    repository they are of. There may be files from outside the environment, which its overlays
-    take.
+    path: str
+    reason: str
+    braces: int = 0
+
+    def to_json(self) -> dict[str, str]:
+        """Return the file as results have it."""
+        return {"path": self.path, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of an environment, as far as they were read, and those that could not be.
+
+    `files` are those that were parsed; `fields` are the image fields of each file, of the kinds
+    that are known without configuration, and none for a file that was not worth parsing;
+    `kustomizations` are those among the files; `variables` counts how often each Flux variable
+    stands in all files, parsed or not; `raw` are the bytes of all, `home` is the repository that
+    they are of, `absent` is what kustomizations take and it has not. There may be files from
+    outside the environment, which its overlays take.
     """
 
     files: Mapping[str, ParsedFile]
-    raw: Raw
-    fields: Mapping[str, tuple[ImageField, ...]]
-    kustomizations: Mapping[str, Kustomization]
-    uses: Mapping[str, int]
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
+    kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, int] = field(default_factory=dict)
+    raw: Raw = field(default_factory=Raw, repr=False)
     home: Home = field(default_factory=Home)
-    braces: Mapping[str, int] = field(default_factory=dict)  # the lines that make files templates
-    absent: frozenset[str] = frozenset()  # what kustomizations take, and is not in the repository
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,8 @@ class Roots:
         self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields, tree.absent)
         self.charts = Charts(tree.raw, self.builder.parsed)
         self.taken = {path for one in self.by_folder.values() for path in one.references}
-        self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
+        unread = (skip.path for skip in tree.skipped if is_kustomization(skip.path))
+        self._unreadable = frozenset(map(posixpath.dirname, unread))
         files = (file for path, file in tree.files.items() if not is_kustomization(path))
         self.objects = [item for file in files for item in objects_of(file)]
         self.sources = read_sources_of(self.objects, tree.home, tree.raw)
@@ -309,20 +323,20 @@ class Roots:
         the cluster as it was before.
         """
         return [
-            Unknown(path, 1, "an object that applies manifests", why, _MEND)
-            for path, why in self._tree.unreadable.items()
-            if not is_kustomization(path)
-            and applies(self._tree.raw.get(path, b""))
-            and not any(self.is_chart(folder) for folder in folders_above(path))
-            and not _is_template(self._tree.raw[path], self._tree.braces.get(path, 0))
+            Unknown(one.path, 1, "an object that applies manifests", one.reason, _MEND)
+            for one in self._tree.skipped
+            if not is_kustomization(one.path)
+            and applies(self._tree.raw.get(one.path, b""))
+            and not any(self.is_chart(folder) for folder in folders_above(one.path))
+            and not _is_template(self._tree.raw[one.path], one.braces)
         ]
 
     def _unreadable_above(self, folder: str) -> list[Unknown]:
         """Return the kustomizations at or above a folder that cannot be read: they may take it."""
         return [
-            Unknown(path, 1, "kustomization", why, _MEND)
-            for path, why in self._tree.unreadable.items()
-            if is_kustomization(path) and is_at_or_below(folder, posixpath.dirname(path))
+            Unknown(one.path, 1, "kustomization", one.reason, _MEND)
+            for one in self._tree.skipped
+            if is_kustomization(one.path) and is_at_or_below(folder, posixpath.dirname(one.path))
         ]
 
     def _flux_roots(self) -> Iterator[Root]:

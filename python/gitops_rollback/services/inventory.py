@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.raw import Raw, is_ignore_file
-from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
-from gitops_rollback.effective.roots import folders_above
+from gitops_rollback.effective.resolve import EffectiveFields, resolve_fields
+from gitops_rollback.effective.roots import Skipped, Tree, folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.effective.variables import uses_in
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.services.config import Config, Environment
 
 MOST_DISCOVERED_FILES = 2_000
@@ -45,37 +44,9 @@ _TAKING_CONFIG_MAPS = (b"substituteFrom", b"eplacement", b"targetPath")
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file that was not looked into, and why; `braces` is the line of a template's first."""
+class Manifests(Tree):
+    """The files of an environment, with what takes effect of them, once it was asked for."""
 
-    path: str
-    reason: str
-    braces: int = 0
-
-    def to_json(self) -> dict[str, str]:
-        """Return the file as results have it."""
-        return {"path": self.path, "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Manifests:
-    """The parsed files of an environment, and those that could not be.
-
-    `fields` are the image fields of each file, of the kinds that are known without configuration,
-    and none for a file that was not worth parsing; `kustomizations` are those among the files;
-    `variables` counts how often each Flux variable stands in all files, parsed or not; `raw` are
-    the bytes of all, `home` is the repository that they are of, `absent` is what kustomizations
-    take and it has not.
-    """
-
-    files: Mapping[str, ParsedFile]
-    skipped: tuple[Skipped, ...] = ()
-    fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
-    kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
-    variables: Mapping[str, int] = field(default_factory=dict)
-    raw: Raw = field(default_factory=Raw, repr=False)
-    home: Home = field(default_factory=Home)
-    absent: frozenset[str] = frozenset()
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -86,15 +57,13 @@ class Manifests:
         if chosen.issuperset(self.files) and chosen.issuperset(self._skips):
             return self
         there = sorted(chosen & self.raw.keys(), key=self.raw.order.__getitem__)
-        return Manifests(
-            {path: self.files[path] for path in there if path in self.files},
-            tuple(self._skips[path] for path in there if path in self._skips),
-            self.fields,
-            {path: self.kustomizations[path] for path in there if path in self.kustomizations},
-            self.variables,
-            self.raw,
-            self.home,
-            self.absent,
+        kustomizations = self.kustomizations
+        return replace(
+            self,
+            files={path: self.files[path] for path in there if path in self.files},
+            skipped=tuple(self._skips[path] for path in there if path in self._skips),
+            kustomizations={path: kustomizations[path] for path in there if path in kustomizations},
+            _found={},
         )
 
     @cached_property
@@ -130,18 +99,7 @@ class Manifests:
             if kinds or pointers:
                 for path, file in self.files.items():
                     fields[path] = find_fields(file, kinds, pointers)
-            unreadable = {skip.path: skip.reason for skip in self.skipped}
-            tree = Tree(
-                self.files,
-                self.raw,
-                fields,
-                self.kustomizations,
-                self.variables,
-                unreadable,
-                self.home,
-                {skip.path: skip.braces for skip in self.skipped},
-                self.absent,
-            )
+            tree = replace(self, fields=fields)
             self._found[key] = resolve_fields(tree, environment.holds, kinds, pointers)
         return self._found[key]
 
@@ -184,14 +142,15 @@ def read_manifests(
 
 def joined(one: Manifests, other: Manifests) -> Manifests:
     """Return the manifests of two readings; the repository is that of the first."""
-    return Manifests(
-        {**one.files, **other.files},
-        (*one.skipped, *other.skipped),
-        {**one.fields, **other.fields},
-        {**one.kustomizations, **other.kustomizations},
-        Counter(one.variables) + Counter(other.variables),
-        Raw({**one.raw, **other.raw}),
-        one.home,
+    return replace(
+        one,
+        files={**one.files, **other.files},
+        skipped=(*one.skipped, *other.skipped),
+        fields={**one.fields, **other.fields},
+        kustomizations={**one.kustomizations, **other.kustomizations},
+        variables=Counter(one.variables) + Counter(other.variables),
+        raw=Raw({**one.raw, **other.raw}),
+        _found={},
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gitops_rollback.effective.objects import Unknown
-    from gitops_rollback.effective.resolve import Tree
+    from gitops_rollback.effective.roots import Tree
 
 _WORD = re.compile(r"[\w$-]{2,}")
 # What is told of a whole object, or of a replacement, stands where that begins.
