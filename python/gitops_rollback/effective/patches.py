@@ -33,7 +33,7 @@ from gitops_rollback.effective.tree import (
     without,
 )
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import replace
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import is_null, lookup, parse, text_of, walk
 from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
 from gitops_rollback.manifest.objects import unlisted
@@ -41,7 +41,7 @@ from gitops_rollback.manifest.scalars import block_of
 from gitops_rollback.manifest.scan import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
@@ -72,8 +72,8 @@ class Patcher:
         self.parsed = parsed
         self.raw = raw
         self.renewed = renewed
-        self._find = find_fields
-        self._has_own_schema = has_own_schema
+        self.find_fields = find_fields
+        self.has_own_schema = has_own_schema
         self.inline: dict[int, Inline] = {}
 
     def apply(self, patch: Patch, work: Work) -> None:
@@ -89,34 +89,19 @@ class Patcher:
             return
         work.paths.append(file.path if patch.path else patch.by)
         is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
+        one = _Applied(self, patch, file, doubt, work)
         if target is None and is_json:
-            work.failures.append(replace(doubt, why="a JSON patch needs a target"))
+            one.fail("a JSON patch needs a target")
         elif target is not None and len(roots) != 1:
-            work.failures.append(replace(doubt, why="one patch with a target has one document"))
+            one.fail("one patch with a target has one document")
         elif is_json:
-            self._operate(roots[0], chosen, doubt, file, work)
+            one.operate(roots[0], chosen)
         elif target is not None:
-            self._merge_chosen(roots[0], chosen, doubt, patch, file, work)
+            one.merge_chosen(roots[0], chosen)
         else:
             for root in roots:
-                self._merge_named(root, doubt, patch, file, work)
+                one.merge_named(root)
         work.resources = [one for one in work.resources if not is_null(one.node)]
-
-    def _merge_chosen(
-        self,
-        root: yaml.Node,
-        chosen: Sequence[bool],
-        doubt: Unknown,
-        patch: Patch,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
-        """Apply a patch to the objects that its target chose."""
-        for index, fits in enumerate(chosen):
-            if fits:
-                self._merge(index, root, doubt, patch, file, work)
-        if work.unread and not any(chosen):
-            self._loosen(file, root, work)
 
     def _roots(self, patch: Patch) -> tuple[ParsedFile, list[yaml.Node]]:
         """Return a patch's documents, and the file they stand in; inline ones are parsed."""
@@ -148,91 +133,98 @@ class Patcher:
             self.inline[id(scalar)] = Inline(parsed, by, patch.line - 1 + offset, scalar)
         return self.inline[id(scalar)].file
 
-    def _operate(
-        self,
-        root: yaml.Node,
-        chosen: Sequence[bool],
-        doubt: Unknown,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
+
+@dataclass(frozen=True)
+class _Applied:
+    """A patch that is applied to the objects of a build: of a file, with its doubt."""
+
+    patcher: Patcher
+    patch: Patch
+    file: ParsedFile
+    doubt: Unknown
+    work: Work
+
+    def fail(self, why: str) -> None:
+        """Note that the build fails by it."""
+        self.work.failures.append(replace(self.doubt, why=why))
+
+    def operate(self, root: yaml.Node, chosen: Sequence[bool]) -> None:
+        """Do the operations of a JSON patch to the objects that its target chose."""
         try:
             steps = operations(root)
         except TreeError as error:
-            work.failures.append(replace(doubt, why=str(error)))
+            self.fail(str(error))
             return
+        resources = self.work.resources
         for index, fits in enumerate(chosen):
-            resource = work.resources[index]
-            if not fits:
-                continue
             try:
-                node = apply_operations(resource.node, steps)
+                node = apply_operations(resources[index].node, steps) if fits else None
             except TreeError as error:
-                work.failures.append(replace(doubt, why=str(error)))
+                self.fail(str(error))
                 continue
-            work.resources[index] = self._patched(resource, node, file)
+            if node is not None:
+                resources[index] = self._patched(resources[index], node)
 
-    def _merge_named(
-        self, root: yaml.Node, doubt: Unknown, patch: Patch, file: ParsedFile, work: Work
-    ) -> None:
-        """Apply a patch to the one object that it names itself."""
+    def merge_chosen(self, root: yaml.Node, chosen: Sequence[bool]) -> None:
+        """Merge it into the objects that its target chose."""
+        for index, fits in enumerate(chosen):
+            if fits:
+                self._merge(index, root)
+        if self.work.unread and not any(chosen):
+            self._loosen(root)
+
+    def merge_named(self, root: yaml.Node) -> None:
+        """Merge it into the one object that it names itself."""
         wanted = identity_of(root)
-        found = [n for n, one in enumerate(work.resources) if one.has_been(wanted)]
+        found = [n for n, one in enumerate(self.work.resources) if one.has_been(wanted)]
         name = f"{wanted.kind} {wanted.name}"
         if len(found) > 1:
-            why = f"it is for {name}, of which there are several: the build fails"
-            work.failures.append(replace(doubt, why=why))
+            self.fail(f"it is for {name}, of which there are several: the build fails")
         elif found:
-            self._merge(found[0], root, doubt, patch, file, work)
-        elif work.unread:
-            self._loosen(file, root, work)
-        elif not self._may_hide(wanted.name, work.hidden):
+            self._merge(found[0], root)
+        elif self.work.unread:
+            self._loosen(root)
+        elif not self._may_hide(wanted.name):
             why = f"there is no {name} of that version and namespace to patch: the build fails"
-            work.failures.append(replace(doubt, why=why))
+            self.fail(why)
 
-    def _loosen(self, file: ParsedFile, root: yaml.Node, work: Work) -> None:
+    def _loosen(self, root: yaml.Node) -> None:
         """Note a patch that met no object: it may be for one that is not known."""
         inside_root = {id(node) for node in walk(root)}
-        fields = (f for f in self._find(file) if id(f.scalar.node) in inside_root)
-        work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+        fields = self.patcher.find_fields(self.file)
+        loose = (field for field in fields if id(field.scalar.node) in inside_root)
+        self.work.loose += [Loose(one, tuple(self.work.unread)) for one in loose]
 
-    def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
+    def _may_hide(self, name: str) -> bool:
         """Tell whether an object of a name can be in files that were not looked at."""
         wanted = name.encode()
-        return any(wanted in self.raw.get(path, wanted) for path in hidden)
+        return any(wanted in self.patcher.raw.get(path, wanted) for path in self.work.hidden)
 
-    def _merge(
-        self,
-        index: int,
-        root: yaml.Node,
-        doubt: Unknown,
-        patch: Patch,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
-        resource = work.resources[index]
-        if self._has_own_schema:
+    def _merge(self, index: int, root: yaml.Node) -> None:
+        resource = self.work.resources[index]
+        if self.patcher.has_own_schema:
             why = "a patch is merged by a schema of its own (openapi)"
-            resource = resource.doubted(replace(doubt, why=why))
+            resource = resource.doubted(replace(self.doubt, why=why))
         try:
             node = strategic_merge(resource.node, _nameless(root))
         except TreeError as error:
-            work.failures.append(replace(doubt, why=str(error)))
+            self.fail(str(error))
             return
         if node is None:
-            work.resources[index] = replace(resource, node=_nothing(resource.node))
+            gone = yaml.ScalarNode(NULL, "", resource.node.start_mark, resource.node.end_mark)
+            self.work.resources[index] = replace(resource, node=gone)
             return
-        new = self._patched(resource, node, file)
+        new = self._patched(resource, node)
         for option, keys in _CHANGES.items():
             value = find(root, *keys)
-            is_allowed = text_of(lookup(patch.options, option)) == "true"
+            is_allowed = text_of(lookup(self.patch.options, option)) == "true"
             if is_allowed and value is not None and text_of(value):
                 new = replace(new, node=with_path(new.node, keys, value))
         if new.identity != resource.identity:
             new = replace(new, earlier=(*new.earlier, resource.identity))
-        work.resources[index] = new
+        self.work.resources[index] = new
 
-    def _patched(self, resource: Resource, node: yaml.Node, file: ParsedFile) -> Resource:
+    def _patched(self, resource: Resource, node: yaml.Node) -> Resource:
         """Return an object after a patch, with the images that the patch put others in place of."""
         before = dict(images_in(resource.node))
         over = dict(resource.over)
@@ -241,11 +233,11 @@ class Patcher:
             if old is not None and old is not image:
                 place = f"{resource.path}:{old.start_mark.line + 1}"
                 over[id(image)] = (*over.get(id(old), ()), self._place_of(old, place))
-        return replace(resource.with_node(node, file.path), over=over)
+        return replace(resource.with_node(node, self.file.path), over=over)
 
     def _place_of(self, node: yaml.Node, place: str) -> str:
         """Return the place of an image that was replaced: that of its entry, where one made it."""
-        made = self.renewed.get(id(node))
+        made = self.patcher.renewed.get(id(node))
         return made.entry.field.place if made is not None and made.entry is not None else place
 
 
@@ -283,10 +275,6 @@ def _nameless(root: yaml.Node) -> yaml.Node:
     assert metadata is not None  # noqa: S101 - it has its name
     rest = without(without(metadata, "name"), "namespace")
     return with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
-
-
-def _nothing(like: yaml.Node) -> yaml.ScalarNode:
-    return yaml.ScalarNode(NULL, "", like.start_mark, like.end_mark)
 
 
 def patches_of(node: yaml.Node, by: str, folder: str) -> list[Patch]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from hashlib import new
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import candidates
@@ -49,7 +48,7 @@ from gitops_rollback.decide.facts import (
     Version,
 )
 from gitops_rollback.decide.recording import as_recorded
-from gitops_rollback.effective.proof import NotBuiltError, as_applied, files_of
+from gitops_rollback.effective.proof import NotBuiltError, as_applied, blob_id, files_of
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.merge import is_placed, reaches_below
@@ -90,7 +89,6 @@ _MOST_LEVELS = 50  # of folders that take each other, each a batch of its own
 _MOST_LINES = 10
 _MOST_COMMITS = 5
 _DEPTH = 50  # commits that are looked at for who changed it
-_SHA1_LENGTH = 40
 
 
 @dataclass
@@ -408,8 +406,7 @@ def _places(path: str, places: list[Difference]) -> str:
 
 def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -> str:
     """Name who changed a file since it was as archived; this tool's own commits do not count."""
-    blob = b"blob %d\0" % len(data) + data
-    archived = new("sha1" if len(at.tip.commit) == _SHA1_LENGTH else "sha256", blob).hexdigest()
+    archived = blob_id(data, at.tip.commit)
     names = []
     for change in repository.history(at.tip, path, _DEPTH):
         if change.oid == archived or change.is_oldest:
