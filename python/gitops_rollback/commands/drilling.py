@@ -156,7 +156,7 @@ class _Drill:
         environment = read.environment.name if read.config.environments else None
         parts = _parts(read, names)[::-1] if names else []
         if len(parts) > 1:  # in one batch
-            listed = list_entries(self.repository, read.tip, read.environment, read.config, names)
+            listed = list_entries(read, names)
             self.repository.read(entry.oid for entry in listed.values())
         while parts:
             part = parts.pop()
@@ -186,7 +186,7 @@ class _Drill:
             found = read.config.expand(named, repeated(options, "set"))
             read.config.check_allowed(found, self.allowed)
             return found
-        found = known_names(self.repository, read.config, read.environment, read.tip)
+        found = known_names(read)
         return read.config.of_allowed(found, self.allowed)
 
     def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:

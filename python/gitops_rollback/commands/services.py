@@ -25,8 +25,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
         overview = read_overview(repository, Request((), name, options.branch), tip)
-        at = (overview.config, overview.environment, overview.tip)
-        sure = sure_names(repository, *at)
+        sure = sure_names(overview)
     names = inventory.service_names(
         overview.manifests, overview.config, overview.environment, overview.paths
     )

@@ -7,13 +7,13 @@ repository.
 from __future__ import annotations
 
 import posixpath
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.appliers import charts_to_follow, files_to_follow, folders_to_follow
 from gitops_rollback.effective.raw import IGNORE_FILE, is_ignore_file
-from gitops_rollback.effective.sources import applies, names_repositories
+from gitops_rollback.effective.sources import Home, applies, names_repositories
 from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.late import dataclass, regex, replace
@@ -43,6 +43,29 @@ if TYPE_CHECKING:
 _STATES = f"{FOLDER}/"
 _WILD = regex(r"[*?{]")
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
+
+
+@dataclass(frozen=True)
+class Here:
+    """An environment of a repository at a tip, as the configuration has it."""
+
+    repository: Repository
+    tip: Tip
+    config: Config
+    environment: Environment
+
+    @property
+    def home(self) -> Home:
+        """What the repository and the branch are called."""
+        return Home(self.repository.url, self.tip.branch, self.config.urls)
+
+    def list(self, paths: Iterable[str] = ("",)) -> list[Entry]:
+        """List the files that are, or lie below, some paths; all without any."""
+        return self.repository.list_files(self.tip.commit, paths)
+
+    def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+        """Read files, in one batch."""
+        return read_files(self.repository, entries)
 
 
 class Paths:
@@ -119,7 +142,7 @@ def read_files(repository: Repository, entries: Iterable[Entry]) -> dict[str, by
 
 
 def follow_overlays(
-    repository: Repository, tip: Tip, manifests: Manifests, meant: set[str], known: Iterable[str]
+    here: Here, manifests: Manifests, meant: set[str], known: Iterable[str]
 ) -> Manifests:
     """Return the manifests with what their overlays take from elsewhere: a batch for each level.
 
@@ -139,9 +162,7 @@ def follow_overlays(
             break
         tried.update(paths)
         entries = [
-            entry
-            for entry in repository.list_files(tip.commit, paths)
-            if is_manifest(entry.path) or entry.path in paths
+            entry for entry in here.list(paths) if is_manifest(entry.path) or entry.path in paths
         ]
         if len(entries) > inventory.MOST_DISCOVERED_FILES:
             raise ConfigError(
@@ -152,40 +173,31 @@ def follow_overlays(
         new = [entry for entry in entries if entry.path not in known]
         known = {*known, *(entry.path for entry in new)}
         if new:
-            manifests = inventory.joined(
-                manifests, inventory.read_manifests(read_files(repository, new))
-            )
+            manifests = inventory.joined(manifests, inventory.read_manifests(here.read(new)))
             meant = meant | {entry.path for entry in new}
-    absent = _absent(repository, tip, manifests.kustomizations.values())
+    absent = _absent(here, manifests.kustomizations.values())
     return replace(manifests, absent=absent, _found={})
 
 
-def _absent(
-    repository: Repository, tip: Tip, kustomizations: Iterable[Kustomization]
-) -> frozenset[str]:
+def _absent(here: Here, kustomizations: Iterable[Kustomization]) -> frozenset[str]:
     """Return what kustomizations take that is no file here, nor a folder with a kustomization.
 
     What lies below a link or a submodule may be there.
     """
-    there = {entry.path for entry in repository.list_files(tip.commit, [""])}
+    there = {entry.path for entry in here.list()}
+    in_the_way = partial(here.repository.in_the_way, here.tip.commit)
     taken = {path for one in kustomizations for path in one.taken}
     gone = {path: candidates(path) for path in taken - there}
     return frozenset(
         path
         for path, files in gone.items()  # a folder is in the way of a file, not of what is in it
-        if there.isdisjoint(files)
-        and not any(repository.in_the_way(tip.commit, one) for one in files[1:] or files)
+        if there.isdisjoint(files) and not any(map(in_the_way, files[1:] or files))
     )
 
 
-def list_entries(
-    repository: Repository,
-    tip: Tip,
-    environment: Environment,
-    config: Config,
-    names: tuple[str, ...],
-) -> dict[str, Entry]:
+def list_entries(here: Here, names: tuple[str, ...]) -> dict[str, Entry]:
     """List the files that can matter for the services: one listing, whatever their number."""
+    environment, config = here.environment, here.config
     settings = {name: config.settings(name) for name in names}
     states = dict.fromkeys(path_of(environment.name, name) for name in names)
     discovers = [name for name in names if not settings[name].manifests]
@@ -196,8 +208,8 @@ def list_entries(
             roots += [root, *_deciding_above(name, root, environment)]
     if discovers:
         roots.append(environment.path)
-    repository.list_files(tip.commit, [""])  # in one call: what applies these is looked for, too
-    entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
+    here.list()  # in one call: what applies these is looked for, too
+    entries = {e.path: e for e in here.list(dict.fromkeys(roots))}
     if discovers:
         discoverable(entries.values(), environment)
     paths = Paths(entries)
@@ -280,13 +292,7 @@ _LIKELY = ("polic", "image", "flux", "automation")  # in the paths of files that
 _MOST_ELSEWHERE = 200  # files that are looked into where nothing says that Flux is there
 
 
-def flux_manifests(
-    repository: Repository,
-    tip: Tip,
-    environment: Environment,
-    config: Config,
-    known: Collection[str] | None = None,
-) -> tuple[Manifests, str]:
+def flux_manifests(here: Here, known: Collection[str] | None = None) -> tuple[Manifests, str]:
     """Return what applies an environment, of files that were not read yet: of Flux, of Argo CD.
 
     `known` are the paths that were read; None where all of the environment was. They are looked for
@@ -295,15 +301,16 @@ def flux_manifests(
     ConfigMaps, the kustomizations above the environment that they apply, and their components. Also
     says in how far the effect is proven, where they could not be looked for.
     """
+    environment, config = here.environment, here.config
     if known is None and not environment.path:
         return inventory.read_manifests({}), ""
-    listed = repository.list_files(tip.commit, [""])
+    listed = here.list()
     is_everywhere = any(not one.path for one in (environment, *config.environments.values()))
     if is_everywhere and not environment.flux and not any(_matters(one.path) for one in listed):
         return inventory.read_manifests({}), ""  # no file is outside of all environments
     entries = _unread(listed, environment, known)
     chosen, said = _chosen(entries, environment, config)
-    data = read_files(repository, chosen)
+    data = here.read(chosen)
     charts = {posixpath.dirname(one.path) for one in listed if one.path.endswith("/Chart.yaml")}
     applying = {path: _applying(path, content, environment) for path, content in data.items()}
     kept = _kept(data, applying, charts)
@@ -316,7 +323,7 @@ def flux_manifests(
     wanted = [
         one for one in entries if one.path in places - kept.keys() or is_ignore_file(one.path)
     ]
-    kept |= read_files(repository, wanted)
+    kept |= here.read(wanted)
     return inventory.read_manifests(kept), said
 
 
@@ -440,25 +447,23 @@ def _meets(path: str, other: str) -> bool:
     return one.startswith(two) or two.startswith(one)
 
 
-def read_policies(
-    repository: Repository, tip: Tip, environment: Environment, config: Config
-) -> Policies:
+def read_policies(here: Here) -> Policies:
     """Return the policies at a tip, but for those of other environments: one batch of blobs."""
     wanted = [
         entry
-        for entry in repository.list_files(tip.commit, [""])
+        for entry in here.list()
         if entry.path.endswith((".yaml", ".yml"))
-        and not _is_of_another(entry.path, environment, config)
+        and not _is_of_another(entry.path, here.environment, here.config)
     ]
     chosen = _likeliest(wanted)
-    blobs = repository.read(entry.oid for entry in chosen)
+    data = here.read(chosen)
     found: list[ImagePolicy] = []
     unread = []
-    for entry in chosen:
-        if not may_hold_policy(blobs[entry.oid]):
+    for path, content in data.items():
+        if not may_hold_policy(content):
             continue
         try:
-            found += find_policies(parse_once(entry.path, blobs[entry.oid]))
+            found += find_policies(parse_once(path, content))
         except ManifestError as error:
             unread.append(error.message)
     if len(chosen) < len(wanted):

@@ -56,7 +56,7 @@ from gitops_rollback.ledger.message import is_own, read_trailers
 from gitops_rollback.ledger.records import StoredRecord, digest_of_bytes
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
-from gitops_rollback.look.environment_files import is_held, read_policies
+from gitops_rollback.look.environment_files import Here, is_held, read_policies
 from gitops_rollback.look.retrace import Archive, retrace_all
 from gitops_rollback.look.standings import stood_beside
 from gitops_rollback.manifest.compare import Difference, differences
@@ -239,7 +239,9 @@ class Looker:
     @cached_property
     def _policies(self) -> Policies:
         snapshot = self.snapshot
-        return read_policies(self.repository, self._tip, snapshot.environment, snapshot.config)
+        return read_policies(
+            Here(self.repository, self._tip, snapshot.config, snapshot.environment)
+        )
 
     def _archive(self, at: ServiceAtTip) -> Archive:
         key = (at.environment, at.service)

@@ -15,7 +15,6 @@ from gitops_rollback.decide.standing import (
     retired_holds,
     retiring,
 )
-from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import (
     ConfigError,
     GitopsRollbackError,
@@ -42,6 +41,7 @@ from gitops_rollback.ledger.state import (
     path_of,
 )
 from gitops_rollback.look.environment_files import (
+    Here,
     Paths,
     discoverable,
     flux_manifests,
@@ -52,7 +52,6 @@ from gitops_rollback.look.environment_files import (
     is_state,
     list_entries,
     meant_paths,
-    read_files,
     wanted_paths,
 )
 from gitops_rollback.look.standings import fields_where_noted, read_standings
@@ -102,30 +101,24 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class EnvironmentFiles:
+class EnvironmentFiles(Here):
     """An environment at a tip: every path, and the bytes of each manifest.
 
     `unread` says why there are none where there are too many.
     """
 
-    tip: Tip
-    config: Config
-    environment: Environment
     paths: tuple[str, ...]
     files: Mapping[str, bytes]
     unread: str = ""
 
 
 @dataclass(frozen=True)
-class Overview:
+class Overview(Here):
     """An environment at a tip, without a service in mind: every file, and the manifests read.
 
     `shared` are the paths that matter for every service: Flux's, and those from elsewhere.
     """
 
-    tip: Tip
-    config: Config
-    environment: Environment
     paths: Paths
     manifests: Manifests
     shared: frozenset[str]
@@ -153,24 +146,19 @@ def read_snapshot(
     names = config.expand(request.names, request.sets)
     config.check_allowed(names, request.allowed)
     environment = _environment(repository, request, config, tip)
-    tip = _tip_at(repository, environment, tip, commit)
+    here = Here(repository, _tip_at(repository, environment, tip, commit), config, environment)
     if request.everything:
-        names = all_names(repository, request, config, environment, tip)
+        names = all_names(here, request)
     # The job trusts these names: what else they could mean is looked for in all manifests.
     trusted = tuple(name for name in request.allowed if name in config.sets)
-    entries = list_entries(repository, tip, environment, config, (*names, *trusted))
-    data = read_files(repository, entries.values())
-    manifests = inventory.read_manifests(
-        {path: content for path, content in data.items() if not is_state(path)},
-        _home(repository, tip, config),
-        config.words,
-    )
+    data = here.read(list_entries(here, (*names, *trusted)).values())
+    manifests = _manifests(here, data)
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
     in_part = all(config.settings(name).manifests for name in (*names, *trusted))
-    flux, said = flux_manifests(repository, tip, environment, config, data if in_part else None)
+    flux, said = flux_manifests(here, data if in_part else None)
     read = inventory.joined(manifests, flux)
-    everything = follow_overlays(repository, tip, read, meant, read.raw)
+    everything = follow_overlays(here, read, meant, read.raw)
     for name in (*request.names, *trusted):
         if name in config.sets and catalogue.has_fields(name, environment, config, everything):
             raise two_meanings(name)
@@ -178,18 +166,18 @@ def read_snapshot(
     found = _Found(notes=(said,) if said else ())
     for name in names:
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
-        resolved = partial(_resolved, name, environment, config, files)
-        raw = partial(_raw_state, repository, tip, environment, name, data)
+        resolved = partial(_resolved, here, name, files)
+        raw = partial(_raw_state, here, name, data)
         found.take(name, raw, request, resolved)
     found.refuse_nothing(config, environment)
-    held = _held(repository, tip, data)
-    services = tuple(read_standings(repository, tip, config, found.services, held))
+    services = tuple(read_standings(here, found.services, _held(here, data)))
     for at in services:
         others = [alias.service for alias in at.aliases]
         refuse_others_fields(at.found, others, config, request.allowed)
     gone = tuple(found.gone(config, environment, are_of_others(services)))
     gone += retired_holds(services) if request.everything else ()
-    return Snapshot(tip, config, environment, services, tuple(found.left_out), gone, found.unread)
+    left_out = tuple(found.left_out)
+    return Snapshot(here.tip, config, environment, services, left_out, gone, found.unread)
 
 
 @dataclass
@@ -276,31 +264,29 @@ class _Found:
         )
 
 
-def _resolved(
-    name: str, environment: Environment, config: Config, manifests: Manifests, raw: bytes | None
-) -> ServiceFields:
+def _resolved(here: Here, name: str, manifests: Manifests, raw: bytes | None) -> ServiceFields:
     """Return the fields of a service; also those that a rollback left of another repository.
 
     `raw` is its state file: what is wrong with that is told to whoever finds the fields.
     """
-    written = partial(_left_by_a_rollback, name, environment, config, raw)
-    return catalogue.resolve(name, environment, config, manifests, written)
+    written = partial(_left_by_a_rollback, here, name, raw)
+    return catalogue.resolve(name, here.environment, here.config, manifests, written)
 
 
-def _left_by_a_rollback(
-    name: str, environment: Environment, config: Config, raw: bytes | None
-) -> tuple[NotedField, ...]:
+def _left_by_a_rollback(here: Here, name: str, raw: bytes | None) -> tuple[NotedField, ...]:
     """Return the fields of a service's state file, where a rollback may have left other names."""
     with suppress(RepositoryError):
-        state = parse_state(raw, environment.name, name) if raw is not None else None
+        state = parse_state(raw, here.environment.name, name) if raw is not None else None
         if state is not None and state.newest is not None and state.newest.action == ROLLBACK:
-            is_moved = config.settings(name).image is not None or name in names_in(state)
+            is_moved = here.config.settings(name).image is not None or name in names_in(state)
             return state.fields if is_moved else ()
     return ()
 
 
-def _home(repository: Repository, tip: Tip, config: Config) -> Home:
-    return Home(repository.url, tip.branch, config.urls)
+def _manifests(here: Here, files: Mapping[str, bytes]) -> Manifests:
+    """Read what of some files are manifests."""
+    found = {path: data for path, data in files.items() if not is_state(path)}
+    return inventory.read_manifests(found, here.home, here.config.words)
 
 
 def _paths_of(manifests: Manifests) -> set[str]:
@@ -322,34 +308,29 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
         environment = config.choose_environment(request.environment)
     else:
         environment = Environment(former)
-    here = _tip_of(repository, environment, tip)
+    here = Here(repository, _tip_of(repository, environment, tip), config, environment)
     services = []
     is_former = environment.name not in known
-    entries = repository.list_files(here.commit, [""])
-    files = read_files(repository, (e for e in entries if is_state(e.path) or is_manifest(e.path)))
-    manifests = inventory.read_manifests(
-        {path: data for path, data in files.items() if not is_state(path)},
-        _home(repository, here, config),
-        config.words,
-    )
+    files = here.read(e for e in here.list() if is_state(e.path) or is_manifest(e.path))
+    manifests = _manifests(here, files)
     there = known if is_former else (environment.name,)
     places = [config.choose_environment(one) for one in there]
     for name in names:
         wanted = replace(request, names=(name,), sets=())
-        if not is_former and _is_there(repository, wanted, tip, here):
+        if not is_former and _is_there(repository, wanted, tip, here.tip):
             raise ConfigError(
                 f"service '{name}' still has image fields in {environment.told}",
                 "only what is gone can be retired; whether a hold there has lost its field: "
                 f"gitops-rollback check {typed(name, environment.name)}",
             )
-        at = _left_of(repository, here, config, environment, name, files, manifests)
+        at = _left_of(here, name, files, manifests)
         others = []
         for place in places:
-            if place.branch in (None, here.branch):
+            if place.branch in (None, here.tip.branch):
                 having = _having(at, config, place, manifests)
                 others += _others(repository, replace(request, environment=place.name), tip, having)
         services.append(_with_doubts(repository, at, others))
-    return Snapshot(here, config, environment, tuple(services))
+    return Snapshot(here.tip, config, environment, tuple(services))
 
 
 def _having(
@@ -443,25 +424,20 @@ def _is_there(repository: Repository, request: Request, tip: Tip, here: Tip) -> 
 
 
 def _left_of(
-    repository: Repository,
-    tip: Tip,
-    config: Config,
-    environment: Environment,
-    name: str,
-    files: Mapping[str, bytes],
-    manifests: Manifests,
+    here: Here, name: str, files: Mapping[str, bytes], manifests: Manifests
 ) -> ServiceAtTip:
     """Return what is left of a service: its state file, and its holds by what became of them.
 
     All manifests of the branch are looked into: a hold whose field is found has only got another
     name, or environment.
     """
+    environment, config = here.environment, here.config
     path = path_of(environment.name, name)
-    held = _held(repository, tip, files)
+    held = _held(here, files)
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
-    branch = fields_where_noted(repository, tip, [manifests], theirs)
+    branch = fields_where_noted(here, [manifests], theirs)
     branch += (field for one in effective for field in one.live)
     gone = find_holds(place_holds(theirs, once(branch)), ()).retired
     there = tuple(file for file in theirs if file not in gone)
@@ -473,7 +449,7 @@ def _left_of(
     fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))
     elsewhere = frozenset(config.environments) - {environment.name}
     holds = Holds(ours=there, retired=gone)
-    at = ServiceAtTip(tip, fields, own, (), holds, elsewhere=elsewhere)
+    at = ServiceAtTip(here.tip, fields, own, (), holds, elsewhere=elsewhere)
     if own is None or not _is_needed(own, files, once(branch)):
         return at
     return replace(at, state=None, displaced=own)
@@ -500,14 +476,13 @@ def _is_needed(own: State, files: Mapping[str, bytes], branch: Sequence[ImageFie
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
-    home = _home(repository, read.tip, read.config)
-    manifests = inventory.read_manifests(read.files, home, read.config.words)
-    flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
+    manifests = _manifests(read, read.files)
+    flux, _said = flux_manifests(read)
     both = inventory.joined(manifests, flux)
-    everything = follow_overlays(repository, read.tip, both, set(read.files), both.raw)
+    everything = follow_overlays(read, both, set(read.files), both.raw)
     shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
-    paths = Paths(read.paths)
-    return Overview(read.tip, read.config, read.environment, paths, everything, frozenset(shared))
+    at = (repository, read.tip, read.config, read.environment)
+    return Overview(*at, Paths(read.paths), everything, frozenset(shared))
 
 
 def read_environment(
@@ -519,17 +494,18 @@ def read_environment(
     """
     config = read_config(repository, tip)
     environment = config.choose_environment(request.environment)
-    tip = _tip_of(repository, environment, tip)
-    entries = repository.list_files(tip.commit, [environment.path])
+    at = (repository, _tip_of(repository, environment, tip), config, environment)
+    here = Here(*at)
+    entries = here.list([environment.path])
     by_globs = "manifests" in config.defaults
     paths = tuple(entry.path for entry in entries)
     try:
-        files = read_files(repository, discoverable(entries, environment, by_globs=by_globs))
+        files = here.read(discoverable(entries, environment, by_globs=by_globs))
     except ConfigError as error:
         if not or_none:
             raise
-        return EnvironmentFiles(tip, config, environment, paths, {}, error.message)
-    return EnvironmentFiles(tip, config, environment, paths, files)
+        return EnvironmentFiles(*at, paths, {}, error.message)
+    return EnvironmentFiles(*at, paths, files)
 
 
 def read_config(repository: Repository, tip: Tip) -> Config:
@@ -547,21 +523,15 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     return parse_config(data, tip.branch) if data is not None else Config()
 
 
-def _raw_state(
-    repository: Repository,
-    tip: Tip,
-    environment: Environment,
-    name: str,
-    data: Mapping[str, bytes],
-) -> bytes | None:
+def _raw_state(here: Here, name: str, data: Mapping[str, bytes]) -> bytes | None:
     """Return the bytes of a service's state file; None where there is none, for certain."""
-    path = path_of(environment.name, name)
+    path = path_of(here.environment.name, name)
     if path not in data:
-        _refuse_what_is_in_the_way(repository, tip, path)
+        _refuse_what_is_in_the_way(here.repository, here.tip, path)
     return data.get(path)
 
 
-def _held(repository: Repository, tip: Tip, data: Mapping[str, bytes]) -> tuple[HeldFile, ...]:
+def _held(here: Here, data: Mapping[str, bytes]) -> tuple[HeldFile, ...]:
     """Return the holds among some files; raise `RepositoryError` where something hides them.
 
     One whose file is broken counts as it stood before; it is an error where no commit tells.
@@ -572,12 +542,12 @@ def _held(repository: Repository, tip: Tip, data: Mapping[str, bytes]) -> tuple[
             try:
                 held.append(parse_held(content, path))
             except BrokenHoldError:
-                stood = _as_it_stood(repository, tip, path)
+                stood = _as_it_stood(here.repository, here.tip, path)
                 if stood is None:
                     raise
                 held.append(stood)
     if not held:
-        _refuse_what_is_in_the_way(repository, tip, f"{HELD}/ID.json")
+        _refuse_what_is_in_the_way(here.repository, here.tip, f"{HELD}/ID.json")
     return tuple(held)
 
 
@@ -637,50 +607,40 @@ def _environment(repository: Repository, request: Request, config: Config, tip: 
     )
 
 
-def known_names(
-    repository: Repository, config: Config, environment: Environment, tip: Tip
-) -> tuple[str, ...]:
+def known_names(here: Here) -> tuple[str, ...]:
     """Return the services that the configuration or a state file names; else all that are found.
 
     Where some are named, what is merely found may be somebody else's image, such as a proxy: who
     takes everything back does not mean that.
     """
-    sure = sure_names(repository, config, environment, tip)
-    return sure or _found_names(repository, config, environment, tip)
+    return sure_names(here) or _found_names(here)
 
 
-def sure_names(
-    repository: Repository, config: Config, environment: Environment, tip: Tip
-) -> tuple[str, ...]:
+def sure_names(here: Here) -> tuple[str, ...]:
     """Return the services that the configuration or a state file names; none is read for it."""
-    states = f"{FOLDER}/{environment.name}"
-    entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
+    environment = here.environment
+    entries = here.list(dict.fromkeys([environment.path, f"{FOLDER}/{environment.name}"]))
     paths = [entry.path for entry in entries]
-    names = inventory.configured_names(config, environment, paths)
+    names = inventory.configured_names(here.config, environment, paths)
     names += [name[1] for path in paths if (name := named_at(path)) and name[0] == environment.name]
     return tuple(sorted(name for name in set(names) if is_name(name)))
 
 
-def _found_names(
-    repository: Repository, config: Config, environment: Environment, tip: Tip
-) -> tuple[str, ...]:
-    entries = repository.list_files(tip.commit, [environment.path])
-    files = read_files(repository, discoverable(entries, environment))
-    manifests = inventory.read_manifests(files, _home(repository, tip, config), config.words)
-    found = inventory.service_names(manifests, config, environment, files)
+def _found_names(here: Here) -> tuple[str, ...]:
+    files = here.read(discoverable(here.list([here.environment.path]), here.environment))
+    manifests = _manifests(here, files)
+    found = inventory.service_names(manifests, here.config, here.environment, files)
     return tuple(sorted(name for name in found if is_name(name)))
 
 
-def all_names(
-    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
-) -> tuple[str, ...]:
+def all_names(here: Here, request: Request) -> tuple[str, ...]:
     """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
-    names = known_names(repository, config, environment, tip)
-    found = config.of_allowed(names, request.allowed)
+    names = known_names(here)
+    found = here.config.of_allowed(names, request.allowed)
     if not found:
         raise ConfigError(
-            f"no service of {environment.told} that may be named here is configured, deployed or "
-            "found",
+            f"no service of {here.environment.told} that may be named here is configured, "
+            "deployed or found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )
     return found

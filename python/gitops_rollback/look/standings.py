@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.ledger.holds import HeldFile
+    from gitops_rollback.look.environment_files import Here
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
@@ -62,9 +63,7 @@ _UNREAD = (
 )
 
 
-def read_standings(
-    repository: Repository, tip: Tip, config: Config, found: Found, held: Sequence[HeldFile]
-) -> Iterator[ServiceAtTip]:
+def read_standings(here: Here, found: Found, held: Sequence[HeldFile]) -> Iterator[ServiceAtTip]:
     """Yield each service with what counts for its fields, whatever they are called.
 
     Nothing is fetched for it but state files of names that a service's fields have too, and files
@@ -73,25 +72,27 @@ def read_standings(
     more are read, too. Where a field is not where it was, it is looked for in the whole branch.
     """
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
-    noted = fields_where_noted(repository, tip, shared, [*held, *(o for _f, o in found if o)])
+    noted = fields_where_noted(here, shared, [*held, *(o for _f, o in found if o)])
     branch = once([*(field for fields, _own in found for field in fields.fields), *noted])
     today = {
         fields.service: name
         for fields, own in found
-        if own is not None and (name := _called_today(own, fields, branch, config, tip))
+        if own is not None and (name := _called_today(own, fields, branch, here.config, here.tip))
     }
-    names = _names(repository, tip, config, found)
+    names = _names(here, found)
     unsure = [f for f, own in found if f.service in today or not tells_what_stands(own, f.fields)]
-    stray, left = _strays(repository, tip, config, unsure, shared) if unsure else ([], 0)
+    stray, left = _strays(here, unsure, shared) if unsure else ([], 0)
     for fields in unsure:
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
-    others = _states(repository, tip, {path for paths in names.values() for path in paths})
-    branch = once([*branch, *fields_where_noted(repository, tip, shared, others.values())])
+    others = _states(here, {path for paths in names.values() for path in paths})
+    branch = once([*branch, *fields_where_noted(here, shared, others.values())])
     if not all_there([*held, *others.values()], branch):
-        branch = once([*branch, *_everywhere(repository, tip, shared)])
-    known = config.environments.keys() | {fields.environment.name for fields, _own in found}
+        branch = once([*branch, *_everywhere(here, shared)])
+    known = here.config.environments.keys() | {fields.environment.name for fields, _own in found}
     doubts = partial(doubt_of, environments=known, branch=branch)
-    is_twins = partial(_is_twins, partial(stood_beside, repository, tip, config), doubts)
+    is_twins = partial(
+        _is_twins, partial(stood_beside, here.repository, here.tip, here.config), doubts
+    )
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         service, environment = fields.service, fields.environment.name
@@ -99,10 +100,10 @@ def read_standings(
         theirs = [state for state in theirs if _name(state) != (environment, service)]
         twins = [state for state in theirs if is_twins(own, fields, state)]
         at = ServiceAtTip(
-            tip,
+            here.tip,
             fields,
             None if service in today else own,
-            elsewhere=frozenset(config.environments.keys() - {environment}),
+            elsewhere=frozenset(here.config.environments.keys() - {environment}),
             named=frozenset((state.service, state.environment) for state in theirs),
         )
         holds = [one.as_lost if is_twins(own, fields, one.file) else one for one in placed]
@@ -110,16 +111,16 @@ def read_standings(
         if left and any(fields is one for one in unsure):
             at = replace(at, found=replace(fields, notes=(*fields.notes, _UNREAD.format(left))))
         if own is not None and service in today:
-            at = _with_displaced(at, repository, own, today[service], branch)
+            at = _with_displaced(at, here, own, today[service], branch)
         yield at
 
 
 def _with_displaced(
-    at: ServiceAtTip, repository: Repository, own: State, name: State, branch: Sequence[ImageField]
+    at: ServiceAtTip, here: Here, own: State, name: State, branch: Sequence[ImageField]
 ) -> ServiceAtTip:
     """Return a service with its state file as it moves to the name that its fields have today."""
     path = path_of(*_name(name))
-    there = _states(repository, at.tip, {path}).get(path)
+    there = _states(here, {path}).get(path)
     return replace(at, displaced=moved(own, name, there, branch, counted=there in at.aliases))
 
 
@@ -135,13 +136,13 @@ def _is_twins(
     return doubt is not None and stood(doubt) is not False
 
 
-def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:
+def _everywhere(here: Here, read: Collection[Manifests]) -> list[ImageField]:
     """Return the fields of all manifests of the branch that are not read; none of too many."""
     known = {path for one in read for path in one.files}
-    entries = [e for e in repository.list_files(tip.commit, [""]) if is_manifest(e.path)]
+    entries = [e for e in here.list() if is_manifest(e.path)]
     if len(entries) > inventory.MOST_DISCOVERED_FILES:
         return []
-    files = read_files(repository, (entry for entry in entries if entry.path not in known))
+    files = here.read(entry for entry in entries if entry.path not in known)
     found = inventory.read_manifests(files).fields
     return [field for fields in found.values() for field in fields]
 
@@ -150,10 +151,11 @@ def _name(state: State) -> tuple[str, str]:
     return state.environment, state.service
 
 
-def _names(repository: Repository, tip: Tip, config: Config, found: Found) -> dict[str, list[str]]:
+def _names(here: Here, found: Found) -> dict[str, list[str]]:
     """Return where the state files of the other names of each service would stand."""
-    environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
-    patterns = _patterns(config, found[0][0].environment) if found else {}
+    folders = here.repository.list_folders(here.tip.commit, FOLDER)
+    environments = [name for name in folders if is_name(name)]
+    patterns = _patterns(here.config, found[0][0].environment) if found else {}
     return {fields.service: _paths(fields, own, patterns, environments) for fields, own in found}
 
 
@@ -177,11 +179,7 @@ def _paths(
 
 
 def _strays(
-    repository: Repository,
-    tip: Tip,
-    config: Config,
-    unsure: Sequence[ServiceFields],
-    read: Collection[Manifests],
+    here: Here, unsure: Sequence[ServiceFields], read: Collection[Manifests]
 ) -> tuple[list[str], int]:
     """Return state files, of bounded number, whose names may have been those of other fields.
 
@@ -189,19 +187,18 @@ def _strays(
     is like a service's name. Those of other environments that there are, are left to them. Also
     says how many of the first kind were left.
     """
-    environment = unsure[0].environment
+    config, environment = here.config, unsure[0].environment
     left = config.environments.keys() - {environment.name}
     used = {name for fields in _fields(read) for name in names_of(fields)}
     used -= config.services.keys()
-    listed = repository.list_files(tip.commit, [FOLDER])
-    named = ((entry.path, named_at(entry.path)) for entry in listed)
+    named = ((entry.path, named_at(entry.path)) for entry in here.list([FOLDER]))
     stray = [
         (path, name[1])
         for path, name in named
         if name is not None and name[0] not in left and name[1] not in used
     ]
     if any(config.settings(name).manifests for _path, name in stray):
-        there = Paths(e.path for e in repository.list_files(tip.commit, [environment.path]))
+        there = Paths(entry.path for entry in here.list([environment.path]))
         stray = [
             (path, name)
             for path, name in stray
@@ -255,11 +252,11 @@ def _patterns(config: Config, environment: Environment) -> Patterns:
     }
 
 
-def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, State]:
+def _states(here: Here, paths: set[str]) -> dict[str, State]:
     """Read those state files that are there, by path."""
-    entries = repository.list_files(tip.commit, sorted(paths)) if paths else []
+    entries = here.list(sorted(paths)) if paths else []
     states = {}
-    for path, data in read_files(repository, entries).items():
+    for path, data in here.read(entries).items():
         name = named_at(path)
         if name is not None:
             states[path] = parse_state(data, *name)
@@ -273,10 +270,7 @@ def _fields(read: Iterable[Manifests]) -> Iterator[tuple[ImageField, ...]]:
 
 
 def fields_where_noted(
-    repository: Repository,
-    tip: Tip,
-    read: Collection[Manifests],
-    noted: Iterable[HeldFile | State],
+    here: Here, read: Collection[Manifests], noted: Iterable[HeldFile | State]
 ) -> list[ImageField]:
     """Return the fields of all manifests that are read, and of the files that `noted` names."""
     everything = [field for fields in _fields(read) for field in fields]
@@ -284,8 +278,8 @@ def fields_where_noted(
     wanted = {field.path for one in noted for field in one.fields} - known
     if not wanted:
         return everything
-    entries = [e for e in repository.list_files(tip.commit, sorted(wanted)) if e.path in wanted]
-    files = read_files(repository, [e for e in entries if not is_state(e.path)])
+    entries = [e for e in here.list(sorted(wanted)) if e.path in wanted]
+    files = here.read(e for e in entries if not is_state(e.path))
     more = inventory.read_manifests(files)
     return [*everything, *(f for fields in more.fields.values() for f in fields)]
 
