@@ -77,7 +77,7 @@ def read_standings(here: Here, found: Found, held: Sequence[HeldFile]) -> Iterat
     today = {
         fields.service: name
         for fields, own in found
-        if own is not None and (name := _called_today(own, fields, branch, here.config, here.tip))
+        if own is not None and (name := _called_today(here, own, fields, branch))
     }
     names = _names(here, found)
     unsure = [f for f, own in found if f.service in today or not tells_what_stands(own, f.fields)]
@@ -90,9 +90,7 @@ def read_standings(here: Here, found: Found, held: Sequence[HeldFile]) -> Iterat
         branch = once([*branch, *_everywhere(here, shared)])
     known = here.config.environments.keys() | {fields.environment.name for fields, _own in found}
     doubts = partial(doubt_of, environments=known, branch=branch)
-    is_twins = partial(
-        _is_twins, partial(stood_beside, here.repository, here.tip, here.config), doubts
-    )
+    is_twins = partial(_is_twins, here, doubts)
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         service, environment = fields.service, fields.environment.name
@@ -125,7 +123,7 @@ def _with_displaced(
 
 
 def _is_twins(
-    stood: Callable[[NeedBeside], bool | None],
+    here: Here,
     doubts: Callable[..., NeedBeside | None],
     own: State | None,
     fields: ServiceFields,
@@ -133,7 +131,9 @@ def _is_twins(
 ) -> bool:
     """Tell whether a file is, or may be, of fields that are gone, though like a service's."""
     doubt = doubts(file, own, fields.fields)
-    return doubt is not None and stood(doubt) is not False
+    if doubt is None:
+        return False
+    return stood_beside(here.repository, here.tip, here.config, doubt) is not False
 
 
 def _everywhere(here: Here, read: Collection[Manifests]) -> list[ImageField]:
@@ -217,7 +217,7 @@ def _is_like(name: str, wanted: Iterable[str]) -> bool:
 
 
 def _called_today(
-    own: State, fields: ServiceFields, branch: Sequence[ImageField], config: Config, tip: Tip
+    here: Here, own: State, fields: ServiceFields, branch: Sequence[ImageField]
 ) -> State | None:
     """Return the name that the fields of a service's state file have today, if they are not its.
 
@@ -226,21 +226,23 @@ def _called_today(
     field = belongs_to(own, fields.fields, branch)
     if field is None:
         return None
-    here = fields.environment
+    config, environment = here.config, fields.environment
     at = [
         one
-        for one in config.environments.values() or (here,)
-        if one.branch in (None, tip.branch) and one.holds(field.path)
+        for one in config.environments.values() or (environment,)
+        if one.branch in (None, here.tip.branch) and one.holds(field.path)
     ]
     if len(at) != 1:
         return None
-    if at[0].name != here.name:
+    if at[0].name != environment.name:
         has = has_field(own.service, config, at[0], field)
         return State(own.service, at[0].name) if has else None
-    named = [name for name in config.services if has_field(name, config, here, field)]
-    named += [name for name in sorted(names_of([field])) if has_field(name, config, here, field)]
+    named = [name for name in config.services if has_field(name, config, environment, field)]
+    named += [
+        name for name in sorted(names_of([field])) if has_field(name, config, environment, field)
+    ]
     other = next((name for name in named if is_name(name) and name != own.service), None)
-    return State(other, here.name) if other is not None else None
+    return State(other, environment.name) if other is not None else None
 
 
 def _patterns(config: Config, environment: Environment) -> Patterns:
