@@ -19,6 +19,7 @@ import re
 import sys
 from contextlib import contextmanager, suppress
 from errno import EBADF, EPIPE
+from functools import cache
 from os import strerror
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -60,7 +61,7 @@ def one(text: str) -> str:
 
 def one_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
     """Return a JSON document each of whose texts is one line, without secrets: to be printed."""
-    return hide_in(document, lambda text: one(hide(text)))
+    return hide_in(document, cache(lambda text: one(hide(text))))
 
 
 def shortened(line: str) -> str:

@@ -192,10 +192,10 @@ def _brought(merge: LogEntry, log: Sequence[LogEntry]) -> set[str]:
     return brought - above
 
 
-def reverted_by(message: str) -> list[str]:
+@lru_cache(maxsize=128)  # as of `_groups`: each reads the whole message
+def reverted_by(message: str) -> tuple[str, ...]:
     """Return the commits that a commit says it reverts, as `git revert` writes it."""
-    found: list[str] = _REVERTS.findall(message)
-    return found
+    return tuple(_REVERTS.findall(message))
 
 
 def is_own(message: str) -> bool:

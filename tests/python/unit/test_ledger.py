@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
@@ -363,6 +364,15 @@ def test_a_deploy_that_was_reverted_by_hand_is_found(
     assert (found is not None) == is_found
     assert found is None or (found[0].to, found[1].by) == (image("2"), "joe")
     assert find_revert(log, {"shop"}, {"production"}) is None
+
+
+def test_a_message_of_many_services_is_read_once_for_all() -> None:
+    names = [f"s{number}" for number in range(20)]
+    log = [entry(2, f"Undo {names}\n"), entry(1, DEPLOY)]
+    with patch("gitops_rollback.ledger.message._REVERTS") as reverts:
+        reverts.findall.return_value = []  # as of such messages
+        assert [find_revert(log, {name}, {"production"}) for name in names] == [None] * 20
+    assert len(reverts.findall.mock_calls) <= len(log)
 
 
 def test_a_merge_that_was_reverted_takes_back_what_it_brought() -> None:
