@@ -291,10 +291,11 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     files: dict[str, bytes | None]
     files = {path: file.data for path, file in after.items()}
     written = [(one.at, one.state) for one in changes if one.state and one.writes_state]
+    own: dict[str, bytes] = {}
     for at, state in written:
-        files |= _ledger_files(at, state)
-    for _at, state in written:  # what is said of one name by another one's change is less
-        files |= _rendered(state)
+        own |= (rendered := _rendered(state))
+        files |= rendered | _ledger_files(at, state)
+    files |= own  # what is said of one name by another one's change is less
     for change in changes:
         files |= dict.fromkeys(change.deleted)
         if change.state is None:  # a hold ends whose field is lost, wherever it is named
@@ -319,17 +320,16 @@ def _refuse_other_images(change: Change, edits: Mapping[str, Sequence[FieldEdit]
 
 
 def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
-    """Return the state file, and what follows from it: a hold is in force for all names or none.
+    """Return what follows from a state file: a hold is in force for all names or none.
 
     So is a bad mark, and what the texts of the fields mean. They stand in the state files of all
     names: where somebody deletes one of them, with the file of the hold, nothing tells of it but
     what another one says; and a text that was written again since means what it meant the last.
     Each hold in force has a file of its own, which the next hold of the same fields replaces.
     """
-    files: dict[str, bytes | None] = {**_rendered(state)}
     in_force = state.hold.id if state.hold else None
     over = [file for file in at.holds.ours if file.hold.id != in_force]
-    files |= {file.path: None for file in over}
+    files: dict[str, bytes | None] = {file.path: None for file in over}
     forgiven = _forgiven(at, state)
     for alias in at.aliases:
         bad = _with_bad(_without(alias, forgiven), state.bad)

@@ -9,7 +9,7 @@ hold to a stranger, so nothing else is tried.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field, replace
@@ -30,7 +30,8 @@ _KEYS = (
 )
 
 
-class Likeness(NamedTuple):
+@dataclass(frozen=True)
+class Likeness:
     """What a field is over time; a namespace of None was not written down."""
 
     kind: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import is_tag
 from gitops_rollback.late import dataclass, regex
@@ -49,7 +49,8 @@ class Tag:
         return frozenset({self.digest or "", *(digest for _, digest in self.images)} - {""})
 
 
-class Ran(NamedTuple):
+@dataclass(frozen=True)
+class Ran:
     """An image that ran in this service's fields, by its digest, and when, if that is known."""
 
     digest: str

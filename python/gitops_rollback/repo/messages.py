@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError, nearest
 from gitops_rollback.model import one_line, some
-from gitops_rollback.repo.rejections import hint_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,6 +247,8 @@ def explain_push(
     rejection = rejection_reason(failure)
     if not rejection:
         return explain_fetch(failure, url)
+    from gitops_rollback.repo.rejections import hint_for  # noqa: PLC0415 - where a host refused
+
     said = f": {failure.remote_words}" if failure.remote_words else ""
     hint = hint_for(f"{rejection} {failure.remote_words}", branch, is_proposal=is_proposal)
     return RepositoryError(

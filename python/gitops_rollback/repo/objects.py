@@ -99,12 +99,12 @@ def read_tree(output: bytes) -> list[Entry]:
     """
     if not output.endswith(b"\0") and output:
         raise garbled("ls-tree")
-    lines = (
-        line.partition("\t")
-        for line in output.decode(errors="surrogateescape").split("\0")
-        if line.startswith(_BLOBS)
-    )
-    entries = [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
+    text = output.decode(errors="surrogateescape")
+    lines = [line for line in text.split("\0") if line.startswith(_BLOBS)]
+    with _answer_of("ls-tree"):
+        tab = lines[0].index("\t") if lines else 0  # as in each: ids are of one length
+    made = tuple.__new__  # as `Entry(…)`, in half the time
+    entries = [made(Entry, (line[tab + 1 :], line[:6], line[12:tab])) for line in lines]
     if len({entry.path for entry in entries}) < len(entries):
         paths = sorted(entry.path for entry in entries)
         twice = next(one for one, other in pairwise(paths) if one == other)

@@ -9,12 +9,12 @@ Azure DevOps (TF402455, TF401027). Pure.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-from gitops_rollback.late import regex
+from gitops_rollback.late import dataclass, regex
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """A rule of a host: the words by which it is known, and what to do about it.
 
     `passes_as_proposal` tells that a pull request meets it; else the same commit is refused there,

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from time import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
@@ -97,7 +97,8 @@ class Answer:
         return self.phrase + (f" ({self.words})" if self.words else "")
 
 
-class NoAnswer(NamedTuple):
+@dataclass(frozen=True)
+class NoAnswer:
     """Why no answer came, and what to do; `kind` is `unreachable`, or one of those below."""
 
     host: str

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
 
 from urllib3 import PoolManager, ProxyManager
@@ -145,7 +145,8 @@ class Manners:
     longest: float = float("inf")
 
 
-class Sent(NamedTuple):
+@dataclass(frozen=True)
+class Sent:
     """The body of a request, and its media type."""
 
     data: bytes
@@ -309,7 +310,7 @@ class Http:
         """Return the seconds that a request may take; raise where it must not be sent at all."""
         known = self._failed.get(origin_of(url))
         if isinstance(known, NoAnswer):  # told of what is asked: another thread may have been first
-            raise self._manners.explain(known._replace(what=request.what))
+            raise self._manners.explain(replace(known, what=request.what))
         if known is not None:
             raise type(known)(known.message, known.hint)
         seconds = min(self._patience.left, request.end - monotonic())

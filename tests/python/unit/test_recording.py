@@ -15,6 +15,7 @@ from gitops_rollback.decide.facts import Digest, Facts, Need, NeedDigest
 from gitops_rollback.decide.recording import make_record
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.fields import Likeness
 from gitops_rollback.ledger.records import digest_of_bytes, parse_record
 from gitops_rollback.model import Build
 from gitops_rollback.stores.directory import write_record
@@ -92,7 +93,7 @@ def test_a_record_says_where_it_was_what_and_what_replaces_it() -> None:
     assert record.to_json() == made.stored.record.to_json()
     assert made.stored.sha256 == digest_of_bytes(made.data)
     [field] = record.fields
-    assert field.likeness == ("Deployment", "", "cart", "server")
+    assert field.likeness == Likeness("Deployment", "", "cart", "server")
     assert (field.value, field.image) == ("acme/cart:1", "docker.io/acme/cart:1")
     assert field.key == (PATH, 0, "/spec/template/spec/containers/0/image")
     assert (record.commit, record.branch) == ("1" * 40, "main")
