@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
-SECONDS = 6  # of computing for the tests of a mutant; what outlasts them has lived
+SECONDS = 6  # of computing for the tests of a mutant
+LAST = 40  # for those of one that outlasts them; what outlasts these, too, has lived
 ANEW = 3 * SECONDS  # where it is imported anew, which takes some seconds by itself
-ENDLESS, MOST = 2 * ANEW, 2 << 30  # of computing, and memory: some mutants know no end
+ENDLESS, MOST = LAST + ANEW, 2 << 30  # of computing, and memory: some mutants know no end
 KILLERS = 5  # that killed last in the same module, which are tried first
 NEAR = 12  # lines before and behind: what a test runs there tells that it is about the place
 UNIT = Path("tests/python/unit")
@@ -308,7 +309,9 @@ class Trial:
             known = self._killers.get(mutant.path, [])[:KILLERS]
             ordered = dict.fromkeys(n for n in (*known, *names) if n in set(names))
             items = [there[n] for n in ordered if n in there and n not in self._failing]
-            failed = self._failing_of(items, functions) if items else ""
+            failed = self._failing_of(items, functions)
+            if failed == "":
+                failed = self._failing_of(items, functions, LAST)
         else:
             left_out = [name for name in self._failing if name in there]
             failed = _failing_anew(mutant, self._reach.files(mutant), left_out)
@@ -323,13 +326,18 @@ class Trial:
         return f"killed by {failed.partition('::')[2] or failed}"
 
     def _failing_of(
-        self, items: Sequence[pytest.Item], functions: dict[FunctionType, CodeType]
+        self,
+        items: Sequence[pytest.Item],
+        functions: dict[FunctionType, CodeType],
+        seconds: int = SECONDS,
     ) -> str | None:
         """Return the first test that fails with other functions; None where there is no end."""
+        if not items:
+            return ""
         reading, writing = os.pipe()
         process = os.fork()
         if process == 0:
-            self._run(items, functions, writing)
+            self._run(items, functions, seconds, writing)
         os.close(writing)
         with os.fdopen(reading, encoding="utf-8") as pipe:
             told = pipe.read()
@@ -337,7 +345,11 @@ class Trial:
         return told.rstrip("\n") if told else None
 
     def _run(
-        self, items: Sequence[pytest.Item], functions: dict[FunctionType, CodeType], told: int
+        self,
+        items: Sequence[pytest.Item],
+        functions: dict[FunctionType, CodeType],
+        seconds: int,
+        told: int,
     ) -> None:
         """Run tests in a process that was split off, and end it."""
         _limit()
@@ -347,7 +359,7 @@ class Trial:
             function.__code__ = code
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if self._failed or process_time() > SECONDS:
+            if self._failed or process_time() > seconds:
                 break
         os.write(told, f"{self._failed}\n".encode())
         os._exit(0)

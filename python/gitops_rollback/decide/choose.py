@@ -309,8 +309,8 @@ def _proven(candidate: Candidate, account: Account) -> Candidate:
     """Judge whether an image that the ledger did not offer ever ran here."""
     facts, timeline = account.facts, account.timeline
     image, check = candidate.image, candidate.check
-    if check is not None and check.digest is not None and image.digest is None:
-        image = image.with_version(image.tag, check.digest)
+    if check is not None:
+        image = image.with_version(image.tag, image.digest or check.digest)
     if candidate.is_told or candidates.has_run(image, timeline, History()):
         return candidate
     history = facts.ask(NeedHistory(BEGINNING))

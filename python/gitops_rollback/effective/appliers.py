@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.argo import changes_of
 from gitops_rollback.effective.images import TO_PODS
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
+from gitops_rollback.effective.raw import decoded
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.templates import OF_CHART
 from gitops_rollback.effective.tree import TreeError, entries, find, same, with_entry, without
@@ -427,7 +428,7 @@ def charts_to_follow(
     for folder, data in read.items():
         if not any(path.startswith(posixpath.join(folder, "templates/")) for path in raw):
             folders += [posixpath.join(folder, name) for name in OF_CHART]
-        for path in _TAKES.findall(data.decode(errors="replace")):
+        for path in _TAKES.findall(decoded(data)):
             folders.append(posixpath.normpath(posixpath.join(folder, path)))
     return [
         one

@@ -30,6 +30,11 @@ def is_ignore_file(path: str) -> bool:
     return posixpath.basename(path) == IGNORE_FILE
 
 
+def decoded(data: bytes) -> str:
+    """Return what a file says, also where it is no text all through."""
+    return data.decode(errors="replace")
+
+
 class Raw(dict[str, bytes]):
     """The bytes of files by their paths."""
 

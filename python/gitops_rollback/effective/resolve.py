@@ -287,11 +287,7 @@ class _Resolver:
     @cached_property
     def _data(self) -> list[tuple[ManifestObject, dict[str, Definition]]]:
         """The ConfigMaps and Secrets of the files, with what each defines."""
-        unparsed = (
-            self._builder.parsed(path)
-            for path, data in self._tree.raw.items()
-            if path not in self._tree.files and b"Secret" in data
-        )
+        unparsed = map(self._builder.parsed, self._tree.unparsed(b"Secret"))
         secrets = (item for file in unparsed if file is not None for item in objects_of(file))
         return [
             (

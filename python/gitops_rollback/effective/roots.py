@@ -103,6 +103,10 @@ class Tree:
     home: Home = field(default_factory=Home)
     absent: frozenset[str] = frozenset()
 
+    def unparsed(self, word: bytes) -> list[str]:
+        """Return the files that were not parsed and have a word."""
+        return [path for path, data in self.raw.items() if path not in self.files and word in data]
+
 
 @dataclass(frozen=True)
 class Root:
@@ -478,12 +482,8 @@ class Roots:
 
     def _unparsed_in(self, folder: str) -> list[str]:
         """Return the files of a folder that were not parsed and may hold values."""
-        raw, files = self._tree.raw, self._tree.files
-        return [
-            path
-            for path, data in raw.items()
-            if posixpath.dirname(path) == folder and path not in files and b"ConfigMap" in data
-        ]
+        unparsed = self._tree.unparsed(b"ConfigMap")
+        return [path for path in unparsed if posixpath.dirname(path) == folder]
 
     @cached_property
     def _by_parent(self) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.grammar import GIT_REPOSITORY, odd_fields
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.raw import IGNORE_FILE, Raw
+from gitops_rollback.effective.raw import IGNORE_FILE, Raw, decoded
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.argo import ARGO_GROUP
 from gitops_rollback.manifest.document import items_of, lookup, text_of
@@ -100,7 +100,7 @@ class GitSource:
     branch: str
     revision: str
     line: int = 1
-    spec: yaml.Node | None = field(default=None, repr=False, compare=False)
+    spec: yaml.Node | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Sources:
     home: Home = field(default_factory=Home)
     git: tuple[GitSource, ...] = ()
     named: frozenset[tuple[str, str]] = frozenset()
-    raw: Raw = field(default_factory=Raw, repr=False, compare=False)
-    _left_out: dict[int, LeftOut] = field(default_factory=dict, repr=False, compare=False)
+    raw: Raw = field(default_factory=Raw, repr=False)
+    _left_out: dict[int, LeftOut] = field(default_factory=dict, repr=False)
 
     def left_out(self, path: str, sources: Iterable[GitSource] = ()) -> Unknown | None:
         """Return why Flux does not take a file from some GitRepositories; None where it does.
@@ -478,7 +478,7 @@ def _patterns(path: str, data: bytes, first: int = 0) -> Iterator[_Pattern]:
     """Yield the patterns of a file, or of a text in an object that begins in line `first`."""
     above = posixpath.dirname(path) if not first else ""
     domain = tuple(above.split("/")) if above else ()
-    for number, line in enumerate(data.decode(errors="replace").split("\n"), start=1):
+    for number, line in enumerate(decoded(data).split("\n"), start=1):
         text = line.removesuffix("\r")
         if text.strip() and not text.startswith("#"):
             yield _Pattern(domain, text, path, first + number if first else number)

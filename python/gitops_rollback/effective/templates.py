@@ -15,7 +15,7 @@ import yaml
 
 from gitops_rollback.effective.charts import VALUES_FILE, merged, name_of
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.raw import is_ignore_file
+from gitops_rollback.effective.raw import decoded, is_ignore_file
 from gitops_rollback.effective.rendering import GLOBAL, Texts, covered
 from gitops_rollback.effective.tree import OPAQUE, TreeError, find, mapping, with_path
 from gitops_rollback.image import HUB_NAMES, find_image, may_be
@@ -372,7 +372,7 @@ class Templates:
     def _ignored(self, folder: str) -> Unknown | None:
         """Return that a file of a chart is left out of it, by its `.helmignore`."""
         path = posixpath.join(folder, _IGNORED)
-        lines = self._raw.get(path, b"").decode(errors="replace").splitlines()
+        lines = decoded(self._raw.get(path, b"")).splitlines()
         own = [posixpath.join(folder, name) for name in (CHART_FILE, VALUES_FILE)]
         own += self._raw.of_charts.get(posixpath.join(folder, "templates"), ())
         names = [one.removeprefix(f"{folder}/") for one in own if one in self._raw]
@@ -405,7 +405,7 @@ class Templates:
 
     def _texts(self, folder: str) -> dict[str, str]:
         return {
-            path: self._raw[path].decode(errors="replace")
+            path: decoded(self._raw[path])
             for path in self._raw.of_charts.get(posixpath.join(folder, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }

@@ -198,9 +198,9 @@ class Patch:
     line: int
     path: str | None = None
     text: str = ""
-    target: yaml.Node | None = field(default=None, repr=False, compare=False)
-    options: yaml.Node | None = field(default=None, repr=False, compare=False)
-    inline: yaml.ScalarNode | None = field(default=None, repr=False, compare=False)
+    target: yaml.Node | None = field(default=None, repr=False)
+    options: yaml.Node | None = field(default=None, repr=False)
+    inline: yaml.ScalarNode | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -253,8 +253,8 @@ class Kustomization:
     """
 
     path: str
-    file: ParsedFile = field(repr=False, compare=False)
-    root: yaml.Node | None = field(repr=False, compare=False)
+    file: ParsedFile = field(repr=False)
+    root: yaml.Node | None = field(repr=False)
     resources: tuple[str, ...]
     components: tuple[str, ...]
     remote: tuple[Listed, ...]

@@ -468,6 +468,23 @@ def test_a_deploy_finds_its_own_commit_by_the_hash_of_its_record() -> None:
         check(whole, present=str(image("3")), sha256="sha256:other")
 
 
+@pytest.mark.parametrize(
+    ("deploys", "is_other"),
+    [("2", False), ("x@2", False), ("~2", False), ("3", True), ("2@3", True), ("~3", True)],
+)
+def test_a_record_was_used_for_an_image_by_its_digest_else_by_its_tag(
+    deploys: str,
+    is_other: bool,  # noqa: FBT001
+) -> None:
+    whole = state("1>2")
+    present, own = str(image("2")), str(whole.deployed[0].record)
+    if is_other:
+        with pytest.raises(MovedError, match=r"was used to deploy docker\.io/acme/cart:2@"):
+            check(whole, present, deploys, sha256=own)
+    else:
+        assert not check(whole, present, deploys, sha256=own).changes_anything
+
+
 def test_a_record_that_was_used_before_says_what_runs_since() -> None:
     whole = state("1>2", "2>3")
     own = str(whole.deployed[1].record)

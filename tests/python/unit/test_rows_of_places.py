@@ -1,0 +1,194 @@
+"""What is told of where things stand, whole: every form of an image, with and without each part."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.effective.appliers import charts_to_follow
+from gitops_rollback.effective.raw import Raw, decoded
+from gitops_rollback.effective.roots import Tree
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
+from unit.test_effective import BASE, effect_of
+
+HEAD = {
+    "Deployment": "apiVersion: apps/v1\n",
+    "HelmRelease": "apiVersion: helm.toolkit.fluxcd.io/v2\n",
+    "Application": "apiVersion: argoproj.io/v1alpha1\n",
+}
+SPEC = {
+    "Deployment": "{template: {spec: {containers: [{name: c, image: 'acme/cart:1'}]}}}",
+    "HelmRelease": "{values: {c: {image: {repository: acme/cart, tag: '1'}}}}",
+    "Application": "{source: {helm: {valuesObject: {c: {image: 'acme/cart:1'}}}}}",
+}
+CONTAINER = {"Deployment": "c", "HelmRelease": "c.image", "Application": "c.image"}
+
+
+@pytest.mark.parametrize("kind", HEAD)
+@pytest.mark.parametrize("namespace", ["", "shop"])
+@pytest.mark.parametrize("folder", ["", "apps"])
+def test_an_image_is_told_with_the_whole_identity_of_its_object(
+    kind: str, namespace: str, folder: str
+) -> None:
+    metadata = f"{{name: cart{f', namespace: {namespace}' if namespace else ''}}}"
+    text = f"{HEAD[kind]}kind: {kind}\nmetadata: {metadata}\nspec: {SPEC[kind]}\n"
+    path = f"{folder}/a.yaml".lstrip("/")
+    [one] = effect_of({path: text}).landed
+    assert one.place == (path, kind, namespace, "cart", CONTAINER[kind])
+    assert (one.image, one.applied, one.decider[:2]) == ("acme/cart:1", path, (path, 0))
+
+
+# What an image is copied from, and what decides it then: where it stands, whose, which parts.
+VERSIONS = "kind: ConfigMap\nmetadata: {name: versions%s}\ndata: {whole: 'acme/cart:2', tag: '2'}\n"
+LOCAL = ", namespace: n, annotations: {config.kubernetes.io/local-config: 'true'}"
+OTHER = BASE["base/deployment.yaml"].replace("cart", "other").replace("other:1", "other:2")
+IMAGE = "spec.template.spec.containers.0.image"
+TAG = "options: {delimiter: ':', index: 1}"
+FROM_IMAGE = f"kind: Deployment, name: other, fieldPath: {IMAGE}"
+POINTER = f"/{IMAGE.replace('.', '/')}"
+ITSELF = ("base/deployment.yaml", "Deployment", "", "cart", POINTER, "reference", False)
+COPIED = {
+    "an image": (
+        *(OTHER, FROM_IMAGE, ""),
+        ("base/from.yaml", "Deployment", "", "other", POINTER, "reference", True),
+    ),
+    "an image's tag": (OTHER, f"{FROM_IMAGE}, {TAG}", TAG, ITSELF),
+    "a text that is applied": (VERSIONS % "", "fieldPath: data.whole", "", ITSELF),
+    "a text that is not": (
+        *(VERSIONS % LOCAL, "fieldPath: data.whole", ""),
+        ("base/from.yaml", "ConfigMap", "n", "versions", "/data/whole", "reference", True),
+    ),
+    "a tag that is not applied": (
+        *(VERSIONS % LOCAL, "fieldPath: data.tag", TAG),
+        ("base/from.yaml", "ConfigMap", "n", "versions", "/data/tag", "tag", True),
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "chosen", "options", "decider"), COPIED.values(), ids=COPIED)
+def test_what_is_copied_into_an_image_is_decided_where_nothing_else_has_it(
+    source: str, chosen: str, options: str, decider: tuple[object, ...]
+) -> None:
+    chosen = chosen if "kind" in chosen else f"kind: ConfigMap, {chosen}"
+    target = f"{{select: {{name: cart}}, fieldPaths: [{IMAGE}]{', ' if options else ''}{options}}}"
+    files = {
+        **BASE,
+        "base/kustomization.yaml": "resources: [deployment.yaml, from.yaml]\nreplacements:\n"
+        f"- source: {{{chosen}}}\n  targets: [{target}]\n",
+        "base/from.yaml": source,
+    }
+    data = {path: text.encode() for path, text in files.items()}
+    live = read_manifests(data).effective({}, Environment("production", "base")).live
+    [one] = [one for one in live if "cart" in one.labels]
+    shown = (one.path, one.kind, one.namespace, one.name, one.pointer, one.parts[0].role)
+    assert (*shown, not one.problem) == decider
+
+
+@pytest.mark.parametrize(
+    ("data", "text"), [(b"a: \xc3\xa9", "a: \xe9"), (b"a: \xff", "a: \ufffd"), (b"", "")]
+)
+def test_what_is_no_text_all_through_is_read_around_what_is_none(data: bytes, text: str) -> None:
+    assert decoded(data) == text
+
+
+def test_files_that_were_not_parsed_are_looked_through_for_a_word() -> None:
+    raw = Raw({"a.yaml": b"a Secret", "b.yaml": b"a Secret", "c.yaml": b"none"})
+    tree = Tree({"a.yaml": parse("a.yaml", raw["a.yaml"])}, raw, {}, {}, {})
+    assert tree.unparsed(b"Secret") == ["b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "folders"),
+    [
+        ("HelmRelease", "GitRepository", ["charts/cart"]),
+        ("HelmRelease", "HelmRepository", []),
+        ("HelmChart", "GitRepository", []),
+    ],
+)
+@pytest.mark.parametrize("written", ["charts/cart", "./charts/cart", "/charts/cart/"])
+def test_the_chart_of_a_release_is_read_where_it_stands_in_the_repository(
+    kind: str, source: str, folders: list[str], written: str
+) -> None:
+    text = (
+        f"spec: {{chart: {{spec: {{chart: {written}, sourceRef: {{kind: {source}, name: a}}}}}}}}"
+    )
+    file = parse(
+        "a.yaml", f"apiVersion: a/v1\nkind: {kind}\nmetadata: {{name: a}}\n{text}".encode()
+    )
+    assert charts_to_follow({}, {"a.yaml": file}, ["a.yaml"]) == folders
+
+
+KUSTOMIZATION = "images: [{name: acme/cart, newTag: '1'}]\n"
+TEXT = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: cart}
+spec: {source: {repoURL: x, helm: {values: 'image: acme/cart:1'}}}
+"""
+
+
+def test_what_is_read_twice_from_the_same_bytes_is_equal() -> None:
+    """An effect before an edit is compared with the one after it: of two readings."""
+    for text in (TEXT, KUSTOMIZATION):
+        one, other = (find_fields(parse("kustomization.yaml", text.encode())) for _ in range(2))
+        assert one == other
+        assert one
+
+
+NESTED = {
+    "apps/cart/kustomization.yaml": "resources: [a.yaml]\n",
+    "apps/cart/a.yaml": BASE["base/deployment.yaml"],
+    "apps/cart/deep/kustomization.yaml": "resources: [b.yaml]\n",
+    "apps/cart/deep/b.yaml": OTHER,
+    "apps/plain/c.yaml": OTHER.replace("other", "plain"),
+}
+BY_FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec: {path: ./%s, prune: true, sourceRef: {kind: GitRepository, name: flux-system}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("apps", ["cart", "plain"]),
+        ("apps/cart", ["cart"]),
+        ("apps/cart/deep", ["other"]),
+        ("apps/plain", ["plain"]),
+    ],
+)
+def test_flux_takes_of_a_folder_the_highest_kustomizations_and_what_is_in_none(
+    folder: str, names: list[str]
+) -> None:
+    files = {**NESTED, "flux.yaml": BY_FLUX % folder}
+    landed = [one for one in effect_of(files).landed if one.root.startswith("flux.yaml")]
+    assert sorted(one.workload for one in landed) == names
+
+
+RELEASE = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: cart, namespace: shop}
+spec:
+  valuesFrom: [{kind: ConfigMap, name: cart-values}]
+  values: {image: {repository: acme/cart}}
+"""
+VALUES = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cart-values, namespace: shop}
+data: {values.yaml: 'image: {tag: v1}'}
+"""
+
+
+@pytest.mark.parametrize("listed", ["[release.yaml]", "[release.yaml, values.yaml]", ""])
+def test_values_beside_a_release_count_where_they_are_applied_with_it(listed: str) -> None:
+    files = {"apps/release.yaml": RELEASE, "apps/values.yaml": VALUES}
+    if listed:
+        files["apps/kustomization.yaml"] = f"resources: {listed}\n"
+    landed = effect_of(files).landed
+    assert ("acme/cart:v1" in [one.image for one in landed]) is (listed != "[release.yaml]")
