@@ -152,6 +152,21 @@ def test_what_the_registry_says_of_the_image_to_deploy(
     assert (error.code or error.category if error else None) == code
 
 
+@pytest.mark.parametrize("accepted", [("gone", "platform", "not-an-image"), ()])
+def test_a_registry_is_not_asked_for_what_is_accepted_whatever_it_says(
+    accepted: tuple[str, ...],
+) -> None:
+    asked: list[str] = []
+
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        asked.append(type(need).__name__)
+        return plainly(need, facts)
+
+    decided(replace(wish(*accepted), image=image("3")), service_at_tip(str(image("1"))), answer)
+    assert ("NeedCheck" in asked) is not accepted
+    assert ("NeedPlatforms" in asked) is not accepted
+
+
 @pytest.mark.parametrize(
     ("accepted", "code"),
     [

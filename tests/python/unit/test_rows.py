@@ -491,22 +491,30 @@ def test_what_a_kustomization_does_not_find_is_told_at_its_line(key: str) -> Non
 
 
 # What is edited of the layers of values, whose it is and where it stands.
+VALUES = ("Application", "cart", "/spec/source/helm/")
+OF_LISTS = ("ConfigMap", "cart-values", "/data/values.yaml#/image")
 OWNERS = {
-    "text": ("Application", "cart"),
-    "parameters alone": ("Application", "cart"),
-    "file over the chart": ("Application", "cart"),
-    "file of another source": ("Values", "cart-values"),
-    "image of kustomize": ("Application", "cart"),
-    "ConfigMap of a release": ("ConfigMap", "cart-values"),
+    "text": (*VALUES, "values#/image"),
+    "text under an object": (*VALUES, "valuesObject/image"),
+    "parameter over a text": (*VALUES, "parameters/0"),
+    "parameters alone": (*VALUES, "parameters/1"),
+    "file over the chart": ("Application", "cart", "/image"),
+    "object over a file that is fetched": (*VALUES, "valuesObject/image"),
+    "file of another source": ("Values", "cart-values", "/image"),
+    "image of kustomize": ("Application", "cart", "/spec/source/kustomize/images/0"),
+    "ConfigMap of a release": OF_LISTS,
+    "ConfigMap in a list that is applied": OF_LISTS,
 }
 
 
-@pytest.mark.parametrize("name", OWNERS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_what_is_edited_bears_the_name_of_its_object_or_of_the_one_that_takes_it(name: str) -> None:
     files, path = LAYERS[name]
     data = {path: text.encode() for path, text in files.items()}
     [found] = [one for one in read_manifests(data).effective({}, WHOLE).live if one.path == path]
-    assert (found.kind, found.name) == OWNERS[name]
+    kind, owner, *pointer = OWNERS[name]
+    assert (found.kind, found.name, found.document) == (kind, owner, 0)
+    assert found.pointer == "".join(pointer)
 
 
 # fluxcd.io, GitRepositories, "Default exclusions"; what is Git's is left out in any case.
@@ -579,10 +587,39 @@ def test_an_operation_writes_the_part_of_an_image_that_its_path_names(
     assert [one.parts[0].role for one in found] == ([role] if is_one else [])
 
 
-PODS = {"Deployment": "spec.template.spec", "CronJob": "spec.jobTemplate.spec.template.spec"}
+# The API references of Kubernetes, Argo Rollouts, Knative, OpenShift, KEDA and OpenKruise.
+TEMPLATE = "spec.template.spec"
+PODS = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), TEMPLATE),
+    **dict.fromkeys(("ReplicationController", "Rollout", "DeploymentConfig"), TEMPLATE),
+    **dict.fromkeys(("CloneSet", "Configuration", "Job"), TEMPLATE),
+    "CronJob": "spec.jobTemplate.spec.template.spec",
+    "ScaledJob": "spec.jobTargetRef.template.spec",
+    "PodTemplate": "template.spec",
+    "Pod": "spec",
+}
 
 
-@pytest.mark.parametrize(("kind", "pod"), PODS.items())
+@pytest.mark.parametrize("kind", [*PODS, "Service", "Other"])
+@pytest.mark.parametrize("key", ["containers", "initContainers", "ephemeralContainers"])
+def test_the_images_of_a_kind_stand_where_its_pods_do(kind: str, key: str) -> None:
+    pod: object = {key: [{"name": "c", "image": "acme/cart:1"}]}
+    steps = PODS.get(kind, TEMPLATE).split(".")
+    for step in reversed(steps):
+        pod = {step: pod}
+    group = "serving.knative.dev/v1" if kind == "Configuration" else "v1"
+    head = {"apiVersion": group, "kind": kind, "metadata": {"name": "a"}}
+    assert isinstance(pod, dict)
+    found = find_fields(parse("a.yaml", yaml.safe_dump({**head, **pod}).encode()))
+    is_one = kind in PODS and key != "ephemeralContainers"
+    pointer = f"/{'/'.join(steps)}/{key}/0/image"
+    assert [(one.pointer, one.container) for one in found] == [(pointer, "c")] * is_one
+    assert all(one.reported_only is (kind == "Job") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pod"), [(kind, PODS[kind]) for kind in ("Deployment", "CronJob")]
+)
 def test_a_difference_in_a_pod_is_told_from_the_pod_on(kind: str, pod: str) -> None:
     def text(image: str) -> bytes:
         lines = [f"{'  ' * n}{key}:" for n, key in enumerate(pod.split("."))]

@@ -131,8 +131,8 @@ spec: {source: {repoURL: x, helm: {values: 'image: acme/cart:1'}}}
 
 def test_what_is_read_twice_from_the_same_bytes_is_equal() -> None:
     """An effect before an edit is compared with the one after it: of two readings."""
-    for text in (TEXT, KUSTOMIZATION):
-        one, other = (find_fields(parse("kustomization.yaml", text.encode())) for _ in range(2))
+    for path, text in (("a.yaml", TEXT), ("kustomization.yaml", KUSTOMIZATION)):
+        one, other = (find_fields(parse(path, text.encode())) for _ in range(2))
         assert one == other
         assert one
 
