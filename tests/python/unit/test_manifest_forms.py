@@ -13,7 +13,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse, printed
-from gitops_rollback.manifest.edit import FieldEdit, prove, value_of
+from gitops_rollback.manifest.edit import FieldEdit, part_texts, prove, value_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import find_marker, markers_in
 from gitops_rollback.manifest.kustomize import candidates, read_kustomization
@@ -430,3 +430,40 @@ def test_a_field_has_its_name_from_its_parts_or_from_what_is_known_of_it(
     assert field.effective == (shown or name) + version
     assert field.image == find_image((shown or name) + version)
     assert field.named == (find_image((shown or name) + version) if shown or name else None)
+
+
+OLD, NEWER = digest("old"), digest("newer")
+# What stands in a split image, whether it says a text, and whether one can be written there.
+SAID = {"absent": None, "null": "", '""': '""', "tag": "v1", "both": f"v1@{OLD}"}
+PLACES = {"absent": None, "null": "", '""': '""', "digest": OLD}
+
+
+@pytest.mark.parametrize("tag", SAID)
+@pytest.mark.parametrize("sha", PLACES)
+@pytest.mark.parametrize("version", [":v2", f"@{NEWER}", f":v2@{NEWER}"])
+def test_a_version_is_written_where_there_is_place_for_it(tag: str, sha: str, version: str) -> None:
+    text = "".join(
+        f"{key}: {said}, "
+        for key, said in (("tag", SAID[tag]), ("digest", PLACES[sha]))
+        if said is not None
+    )
+    file = parse("values.yaml", f"image: {{{text}repository: acme/cart}}\n".encode())
+    [field] = find_fields(file)
+    wanted_tag, wanted_digest = version.startswith(":v2"), "@" in version
+    holds_digest = sha in ('""', "digest") and tag != "both"
+    if wanted_digest and holds_digest:
+        was = {"tag": "v2" if wanted_tag else ""} if tag == "tag" else {}
+        expected: dict[str, str] | str = {**was, "digest": NEWER}
+    elif wanted_digest and wanted_tag and tag in ('""', "tag", "both"):
+        expected = {"tag": f"v2@{NEWER}"}
+    elif wanted_digest:
+        expected = "a digest" if tag == "absent" else "a digest without a tag"
+    elif tag in ('""', "tag", "both"):
+        expected = {"tag": "v2", **({"digest": ""} if sha == "digest" else {})}
+    else:
+        expected = "a version" if sha == "absent" else "a tag"
+    if isinstance(expected, str):
+        with pytest.raises(ManifestError, match=f"has no place for {expected}: "):
+            part_texts(field, f"acme/cart{version}")
+    else:
+        assert part_texts(field, f"acme/cart{version}") == expected

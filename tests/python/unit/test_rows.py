@@ -403,6 +403,8 @@ MAKES = {
     "include `name`": OPEN,
     "include `gone` .": OPEN,
     "include `itself` .": OPEN,
+    "print (include `key` .Values.map) (include `key` .)": "of vof ",
+    "print (include `key` .) (include `key` .Values.map)": "of of v",
     "include `fails` .": FAILS,
     "now": OPEN,
     "lower (now)": OPEN,
@@ -412,6 +414,7 @@ HELPERS = {
     "a": "{{ define `name` }}of {{ .Values.text }}{{ end }}",
     "b": "{{ define `itself` }}a{{ include `itself` . }}{{ end }}",
     "c": "{{ define `fails` }}{{ .Values.gone.below }}{{ end }}",
+    "d": "{{ define `key` }}of {{ .key }}{{ end }}",
 }
 
 
@@ -440,6 +443,7 @@ def test_collections_beside_each_other_are_not_deep(form: str) -> None:
 
 IMAGE = "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
 IN_DOUBT = f"{{{{- if lookup `v1` `Pod` `a` `b` }}}}\nimage: {IMAGE}\n{{{{- end }}}}\n"
+HELPED_IN_DOUBT = IN_DOUBT.replace(IMAGE, "{{ include `image` . }}")
 HELPER = '{{ define "image" }}%s{{ end }}\n'
 # What stands in further files of a chart, and whether the image is surely made of its values.
 FILES = {
@@ -449,6 +453,15 @@ FILES = {
     "it and what makes none": ({"b.yaml": READS, "c.yaml": "a: {{ .Chart.Name }}\n"}, True),
     "a helper": ({"b.yaml": "image: {{ include `image` . }}\n", "_h.tpl": HELPER % IMAGE}, True),
     "a helper that is not included": ({"_h.tpl": HELPER % IMAGE}, False),
+    "a helper in doubt": ({"a.yaml": HELPED_IN_DOUBT, "_h.tpl": HELPER % IMAGE}, False),
+    "a helper in doubt first": (
+        {
+            "a.yaml": HELPED_IN_DOUBT,
+            "b.yaml": "image: {{ include `image` . }}\n",
+            "_h.tpl": HELPER % IMAGE,
+        },
+        True,
+    ),
     "a helper that is there twice": (
         {
             "b.yaml": "image: {{ include `image` . }}\n",
