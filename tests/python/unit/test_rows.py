@@ -91,11 +91,13 @@ NAMED = {
     "transformers:\n- |\n  {apiVersion: builtin, kind: PrefixSuffixTransformer,"
     " metadata: {name: x}, prefix: p-, suffix: -s}\n": "p-cart-s",
     "openapi: {version: v1.21.2}\n": "cart",
+    "patches:\n- {target: {name: cart}, options: {allowNameChange: true}, patch: '{apiVersion: apps/v1,"
+    " kind: Deployment, metadata: {name: p-cart}}'}\n": "p-cart",
 }
 NEW_IMAGE = "- {op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:3'}"
 
 
-@pytest.mark.parametrize(("text", "name"), NAMED.items(), ids=NAMED.values())
+@pytest.mark.parametrize(("text", "name"), NAMED.items())
 @pytest.mark.parametrize("wanted", ["cart", "p-cart", "cart-s", "p-cart-s"])
 def test_an_overlay_chooses_an_object_by_the_name_that_its_base_gave_it_or_its_first(
     text: str, name: str, wanted: str

@@ -7,10 +7,13 @@ import pytest
 from gitops_rollback.effective.appliers import charts_to_follow
 from gitops_rollback.effective.raw import Raw, decoded
 from gitops_rollback.effective.roots import Tree
+from gitops_rollback.effective.sources import git_source
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
+from unit.test_effect_sources import OURS, git
 from unit.test_effective import BASE, effect_of
 
 HEAD = {
@@ -192,3 +195,53 @@ def test_values_beside_a_release_count_where_they_are_applied_with_it(listed: st
         files["apps/kustomization.yaml"] = f"resources: {listed}\n"
     landed = effect_of(files).landed
     assert ("acme/cart:v1" in [one.image for one in landed]) is (listed != "[release.yaml]")
+
+
+# fluxcd.io, GitRepositories, "Reference": of several the first of these counts; without, master.
+REFERENCES = {
+    "commit": ("abc123", ("", "commit abc123")),
+    "name": ("refs/tags/v1", ("", "name refs/tags/v1")),
+    "semver": (">=1", ("", "semver >=1")),
+    "tag": ("v1", ("", "tag v1")),
+    "branch": ("main", ("main", "branch main")),
+}
+
+
+@pytest.mark.parametrize("first", REFERENCES)
+@pytest.mark.parametrize("second", REFERENCES)
+def test_the_first_of_what_a_repository_refers_to_counts(first: str, second: str) -> None:
+    reference = ", ".join(f"{key}: '{REFERENCES[key][0]}'" for key in {first: 0, second: 0})
+    text = git("apps", OURS, reference)
+    source = git_source(*objects_of(parse("a.yaml", text.encode())))
+    counts = next(key for key in REFERENCES if key in (first, second))
+    assert source is not None
+    assert (source.branch, source.revision) == REFERENCES[counts][1]
+
+
+@pytest.mark.parametrize(
+    ("reference", "branch"),
+    [("", "master"), ("name: refs/heads/a/b", "a/b"), ("branch: refs/heads/main", "main")],
+)
+def test_a_repository_follows_the_branch_that_it_names_or_master(
+    reference: str, branch: str
+) -> None:
+    source = git_source(*objects_of(parse("a.yaml", git("apps", OURS, reference).encode())))
+    assert source is not None
+    assert (source.name, source.namespace, source.url) == ("apps", "flux-system", OURS)
+    assert (source.branch, source.revision) == (branch, f"branch {branch}")
+
+
+def test_a_folder_is_built_by_itself_and_with_what_flux_adds_whichever_comes_first() -> None:
+    plain, adds = "spec: {path: ", "spec: {images: [{name: acme/cart, newTag: '2'}], path: "
+    for number, paths in enumerate((("overlay", "base"), ("base", "overlay"))):
+        files = {**BASE, "overlay/kustomization.yaml": "resources: [../base]\n"}
+        for name, path in zip("ab", paths, strict=True):
+            text = (BY_FLUX % path).replace("name: apps", f"name: {name}")
+            files[f"{name}.yaml"] = text.replace(
+                "spec: {path: ", adds if path == "base" else "spec: {path: "
+            )
+        found = {one.root: one.image for one in effect_of(files).landed}
+        tags = ("1", "2") if number == 0 else ("2", "1")
+        assert found == {
+            f"{name}.yaml {name}": f"acme/cart:{tag}" for name, tag in zip("ab", tags, strict=True)
+        }
