@@ -40,8 +40,8 @@ PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
 SECONDS = 6  # of computing for the tests of a mutant
 LAST = 40  # for those of one that outlasts them; what outlasts these, too, has lived
-ANEW = 3 * SECONDS  # where it is imported anew, which takes some seconds by itself
-ENDLESS, MOST = LAST + ANEW, 2 << 30  # of computing, and memory: some mutants know no end
+ANEW = 90  # where it is imported anew: no lines tell what is about the place
+ENDLESS, MOST = 20, 2 << 30  # more seconds, and memory: some mutants know no end
 KILLERS = 5  # that killed last in the same module, which are tried first
 NEAR = 12  # lines before and behind: what a test runs there tells that it is about the place
 UNIT = Path("tests/python/unit")
@@ -352,7 +352,7 @@ class Trial:
         told: int,
     ) -> None:
         """Run tests in a process that was split off, and end it."""
-        _limit()
+        _limit(seconds)
         reporter = items[0].config.pluginmanager.getplugin("terminalreporter")
         reporter._tw._file = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SLF001, SIM115
         for function, code in functions.items():
@@ -446,15 +446,15 @@ def _path() -> str:
     return os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
-def _limit() -> None:
+def _limit(seconds: int) -> None:
     """Let this process end where a mutant knows no end."""
-    resource.setrlimit(resource.RLIMIT_CPU, (ENDLESS, ENDLESS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds + ENDLESS, seconds + ENDLESS))
     resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
 
 
 def _import_mutant(named: Path) -> None:
     """Let a module be imported with another text than its file has."""
-    _limit()
+    _limit(ANEW)
     path, _, text = named.read_text(encoding="utf-8").partition("\n")
     usual = SourceFileLoader.get_code
 

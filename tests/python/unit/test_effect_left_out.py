@@ -205,6 +205,8 @@ def directory(text: str) -> str:
         ("recurse: true, include: 'other/*'", False),
         ("recurse: true, include: '[c]art/*'", False),  # not followed
         ("recurse: true, include: '*a*a*a*a*a*a*a*'", False),
+        ("recurse: true, include: '*c*r*t*d*yaml*'", True),
+        ("recurse: true, include: '*c*r*t*d*m*yaml*'", False),
     ],
 )
 def test_files_that_an_application_leaves_are_not_deployed(text: str, *, is_taken: bool) -> None:

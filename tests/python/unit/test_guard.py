@@ -163,8 +163,8 @@ def test_a_registry_is_not_asked_for_what_is_accepted_whatever_it_says(
         return plainly(need, facts)
 
     decided(replace(wish(*accepted), image=image("3")), service_at_tip(str(image("1"))), answer)
-    assert ("NeedCheck" in asked) is not accepted
-    assert ("NeedPlatforms" in asked) is not accepted
+    assert ("NeedCheck" in asked) is (not accepted)
+    assert ("NeedPlatforms" in asked) is (not accepted)
 
 
 @pytest.mark.parametrize(
@@ -594,3 +594,36 @@ def test_an_image_is_bad_by_its_version_only_where_no_commit_tells_otherwise(
     )
     found = decided(wish(image=image("2@again")), there, answer)
     assert (isinstance(found, Refused) and found.code == "bad") == is_bad
+
+
+SINCE = "rolled back from on 2026-01-31T11:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("deploys", "marks", "told"),
+    [
+        ("2", {}, f"2 was {SINCE}"),
+        ("9@2", {}, f"9 was {SINCE}"),
+        ("2@9", {}, ""),
+        ("3", {}, ""),
+        ("3", {"revision": "c0ffee"}, "3@{3} has the revision of 2@{2}, which was " + SINCE),
+        ("2@9", {"tag": "2"}, "2@{9} has the tag of 2@{2}, which was " + SINCE),
+        ("3", {"tag": "2"}, ""),
+        ("3@2", {"tag": "2", "revision": "c0ffee"}, f"3 was {SINCE}"),
+    ],
+)
+@pytest.mark.parametrize("by", ["", "jane"])
+@pytest.mark.parametrize("reason", [None, "it is slow"])
+def test_an_image_is_bad_by_its_digest_its_tag_or_its_revision(
+    deploys: str, marks: dict[str, Any], told: str, by: str, reason: str | None
+) -> None:
+    was = bad_entry("2", "2026-01-31T11:00:00Z", reason, by or None, **marks)
+    at_tip = service_at_tip(str(image("1")), state("0>1", bad=(was,)))
+    answer = telling(NeedRevision=Revision("c0ffee"))
+    found = decided(replace(wish(), image=image(deploys)), at_tip, answer)
+    shorts = {one: image(one).short_digest for one in "239"}
+    for one, short in shorts.items():
+        told = told.replace(f"{{{one}}}", str(short))
+    why = f"{f' by {by}' if by else ''}{f' ({reason})' if reason else ''}"
+    expected = f"cart production: {told}{why}" if told else None
+    assert (found.error.message if isinstance(found, Refused) else None) == expected

@@ -101,6 +101,28 @@ def test_a_global_registry_may_stand_in_the_place_of_the_own_one(own: str, probl
     assert bool(why) == bool(problem)
 
 
+GLOBALS = {
+    "imageRegistry": "{imageRegistry: a.io}",
+    "registry": "{registry: b.io/}",
+    "image": "{image: {registry: c.io}}",
+    "none": "{other: d.io}",
+    "empty": "{imageRegistry: '', registry: e.io}",
+    "both": "{registry: f.io, imageRegistry: g.io}",
+    "all": "{image: {registry: h.io}, registry: i.io}",
+}
+REGISTRIES = {"imageRegistry": "a", "registry": "b", "image": "c", "empty": "e", "both": "g"}
+
+
+@pytest.mark.parametrize("name", GLOBALS)
+@pytest.mark.parametrize("image", ["{repository: acme/cart, tag: '1'}", "acme/cart:1"])
+def test_a_global_registry_has_one_of_three_names(name: str, image: str) -> None:
+    text = f"global: {GLOBALS[name]}\nimage: {image}\n"
+    [field] = [one for one in find_fields(parse("values.yaml", text.encode())) if one.name_text]
+    registry = REGISTRIES.get(name, "i" if name == "all" else "")
+    assert field.other_name == (f"{registry}.io/acme/cart" if registry else "")
+    assert bool(field.problem) is bool(registry)
+
+
 @pytest.mark.parametrize(
     ("image", "is_doubtful"),
     [

@@ -91,8 +91,8 @@ NAMED = {
     "transformers:\n- |\n  {apiVersion: builtin, kind: PrefixSuffixTransformer,"
     " metadata: {name: x}, prefix: p-, suffix: -s}\n": "p-cart-s",
     "openapi: {version: v1.21.2}\n": "cart",
-    "patches:\n- {target: {name: cart}, options: {allowNameChange: true}, patch: '{apiVersion: apps/v1,"
-    " kind: Deployment, metadata: {name: p-cart}}'}\n": "p-cart",
+    "patches:\n- {target: {name: cart}, options: {allowNameChange: true},"
+    " patch: '{apiVersion: apps/v1, kind: Deployment, metadata: {name: p-cart}}'}\n": "p-cart",
 }
 NEW_IMAGE = "- {op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:3'}"
 

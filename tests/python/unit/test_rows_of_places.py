@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gitops_rollback.effective.appliers import charts_to_follow
+from gitops_rollback.effective.objects import Selector
 from gitops_rollback.effective.raw import Raw, decoded
 from gitops_rollback.effective.roots import Tree
-from gitops_rollback.effective.sources import git_source
+from gitops_rollback.effective.sources import git_source, warnings_of
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
+from unit.test_effect_replacements import resource
 from unit.test_effect_sources import OURS, git
 from unit.test_effective import BASE, effect_of
 
@@ -237,11 +239,61 @@ def test_a_folder_is_built_by_itself_and_with_what_flux_adds_whichever_comes_fir
         files = {**BASE, "overlay/kustomization.yaml": "resources: [../base]\n"}
         for name, path in zip("ab", paths, strict=True):
             text = (BY_FLUX % path).replace("name: apps", f"name: {name}")
-            files[f"{name}.yaml"] = text.replace(
-                "spec: {path: ", adds if path == "base" else "spec: {path: "
-            )
+            files[f"{name}.yaml"] = text.replace(plain, adds if path == "base" else plain)
         found = {one.root: one.image for one in effect_of(files).landed}
         tags = ("1", "2") if number == 0 else ("2", "1")
         assert found == {
             f"{name}.yaml {name}": f"acme/cart:{tag}" for name, tag in zip("ab", tags, strict=True)
         }
+
+
+@pytest.mark.parametrize(("more", "is_told"), [("verify: {mode: HEAD}", True), ("", False)])
+def test_a_repository_of_which_commits_are_verified_is_told(more: str, *, is_told: bool) -> None:
+    text = git("apps", OURS).replace("spec: {", f"spec: {{{more}{', ' if more else ''}")
+    source = git_source(*objects_of(parse("a.yaml", text.encode())))
+    assert source is not None
+    told = "the GitRepository apps takes only commits that are signed as it wants (verify)"
+    assert warnings_of([source]) == ((told,) if is_told else ())
+
+
+# kustomize: kinds that no namespace is given to (the Kubernetes API), and that no prefix is.
+OF_CLUSTERS = (
+    *("APIService", "CSIDriver", "CSINode", "ClusterRole", "ClusterRoleBinding", "FlowSchema"),
+    *("CustomResourceDefinition", "IngressClass", "MutatingWebhookConfiguration", "Namespace"),
+    *("Node", "PersistentVolume", "PodSecurityPolicy", "PriorityClass", "RuntimeClass"),
+    *("PriorityLevelConfiguration", "StorageClass", "ValidatingWebhookConfiguration"),
+    "VolumeAttachment",
+)
+OF_NO_PREFIX = ("APIService", "CustomResourceDefinition", "Namespace")
+
+
+@pytest.mark.parametrize("kind", [*OF_CLUSTERS, "Deployment", "Role", "Cart"])
+def test_an_object_gets_the_name_and_namespace_that_kustomize_gives_to_its_kind(kind: str) -> None:
+    was = resource(f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n")
+    is_named, is_placed = kind not in OF_NO_PREFIX, kind not in OF_CLUSTERS
+    for added, name, namespace in (
+        ({"prefix": "p-"}, "p-a" if is_named else "a", ""),
+        ({"suffix": "-s"}, "a-s" if is_named else "a", ""),
+        ({"namespace": "n"}, "a", "n" if is_placed else ""),
+        ({"prefix": "p-", "namespace": "n"}, "p-a" if is_named else "a", "n" if is_placed else ""),
+        ({}, "a", ""),
+    ):
+        now = was.renamed(**added)
+        assert (now.identity.name, now.identity.namespace) == (name, namespace)
+        assert now.earlier == ((was.identity,) if now.identity != was.identity else ())
+        assert now.identity.effective_namespace == ((namespace or "default") if is_placed else "")
+
+
+@pytest.mark.parametrize("key", ["group", "version", "kind", "name", "namespace"])
+@pytest.mark.parametrize("which", ["first", "now", "neither"])
+def test_a_target_chooses_by_each_key_the_present_name_and_namespace_or_the_first(
+    key: str, which: str
+) -> None:
+    text = "apiVersion: apps/v1\nkind: Cart\nmetadata: {name: a, namespace: b}\n"
+    one = resource(text).renamed(prefix="p-", namespace="n")
+    first = {"group": "apps", "version": "v1", "kind": "Cart", "name": "a", "namespace": "b"}
+    now = {**first, "name": "p-a", "namespace": "n"}
+    pattern = {"first": first, "now": now, "neither": {key: "other"}}[which][key]
+    assert Selector(**{key: pattern}).chooses(one) is (which != "neither")
+    assert not Selector(**{key: f"{pattern}x"}).chooses(one)
+    assert Selector().chooses(one)
