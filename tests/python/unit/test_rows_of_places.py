@@ -100,7 +100,7 @@ def test_what_is_no_text_all_through_is_read_around_what_is_none(data: bytes, te
 
 def test_files_that_were_not_parsed_are_looked_through_for_a_word() -> None:
     raw = Raw({"a.yaml": b"a Secret", "b.yaml": b"a Secret", "c.yaml": b"none"})
-    tree = Tree({"a.yaml": parse("a.yaml", raw["a.yaml"])}, raw, {}, {}, {})
+    tree = Tree({"a.yaml": parse("a.yaml", raw["a.yaml"])}, raw=raw)
     assert tree.unparsed(b"Secret") == ["b.yaml"]
 
 
