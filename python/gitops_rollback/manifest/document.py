@@ -91,8 +91,8 @@ _COLUMNS, _BRACKETS = 40, 100
 _MAY_BE_TANGLED = regex(rf"^[ ?:-]{{{_COLUMNS}}}|(?:^|[\s\[{{,:])\*[^\s*]", re.MULTILINE)
 
 
-class Loader(yaml.CSafeLoader if _HAS_LIBYAML else yaml.SafeLoader):  # type: ignore[misc]
-    """PyYAML's, that looks at the same plain text once, and has no tags by paths."""
+class _Tags:
+    """Looks at the same plain text once, and has no tags by paths."""
 
     def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
         """Return the tag of a node that has none."""
@@ -105,6 +105,21 @@ class Loader(yaml.CSafeLoader if _HAS_LIBYAML else yaml.SafeLoader):  # type: ig
 
     def ascend_resolver(self) -> None:
         """Nothing either."""
+
+
+class Loader(_Tags, yaml.CSafeLoader if _HAS_LIBYAML else yaml.SafeLoader):  # type: ignore[misc]
+    """PyYAML's, faster."""
+
+
+class _Renaming(_Tags, yaml.SafeLoader):
+    """One that takes an anchor again for something else, as YAML 1.2 and the tools have it."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return a node; from where an anchor stands on, it is that of this node."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)
+        return super().compose_node(parent, index)
 
 
 class TangledError(ManifestError):
@@ -273,7 +288,12 @@ def parse(path: str, data: bytes) -> ParsedFile:
 def _composed(text: str) -> tuple[yaml.Node, ...]:
     """Return the root of each document, by the fastest way that this Python has."""
     plain = None if _HAS_LIBYAML else compose(text)
-    return tuple(yaml.compose_all(text, Loader=Loader)) if plain is None else plain
+    if plain is not None:
+        return plain
+    try:
+        return tuple(yaml.compose_all(text, Loader=Loader))
+    except yaml.composer.ComposerError:  # of an anchor, which may stand there twice
+        return tuple(yaml.compose_all(text, Loader=_Renaming))
 
 
 class _Read:

@@ -66,6 +66,7 @@ STYLES = {
     "documents": "%YAML 1.1\n---\na: 1\n...\n---\n" + POD_YAML + "    image: {}\n---\nkind: Pod\n",
     "complex key": POD_YAML + "    ? image\n    : {}\n",
     "aliases elsewhere": POD_YAML + "    image: {}\n    env: &e []\n    envFrom: *e\n",
+    "an anchor twice": POD_YAML + "    image: &i {}\n    env: &i []\n    envFrom: *i\n",
     "block string beside": POD_YAML
     + "    image: {}\n---\nkind: ConfigMap\ndata:\n  pod.yaml: |\n    image: acme/cart:1.4.2\n",
 }

@@ -306,10 +306,8 @@ def test_a_key_that_stands_twice_is_an_error_with_line_and_column(
         (b"kind: Pod\n name: x\n", "a.yaml:2:"),
         (b"a: b: c\n", "a.yaml:1:5 is not readable"),
         (b"{{- if .Values.on }}\nkind: Pod\n{{- end }}\n", "is a Helm template"),
-        (
-            b"a: &x '{{ .b }}'\nc: &x d\n",
-            "a.yaml:2:4 is not readable as YAML: found duplicate anchor",
-        ),
+        (b"a: &x b\nc: &x [*x]\n", "a.yaml contains itself"),
+        (b"a: &x b\nc: &x d\ne: *y\n", "a.yaml:3:4 is not readable as YAML: found undefined alias"),
         (b"a: '{{ .b }}'\nc: *x\n", "a.yaml:2:4 is not readable as YAML: found undefined alias"),
         (b"kind: Pod\nimage: {{ .Values.image }}:1\n", "a.yaml:2:"),
         (b"kind: Pod\nname: \xff\n", "a.yaml is not UTF-8 text: byte 16"),
@@ -380,6 +378,15 @@ def test_values_that_an_alias_repeats_are_fields_once() -> None:
     )
     values = "  values: {one: &a {image: {repository: acme/cart, tag: '1'}}, two: *a}\n"
     assert [one.pointer for one in fields_of(text + values)] == ["/spec/values/one/image"]
+
+
+def test_an_anchor_that_is_used_again_stands_for_the_later_text() -> None:
+    """As kustomize 5.7, kubectl and Helm 3.19 read it."""
+    again = "  - &c {name: a, image: &i 'a:1'}\n  - {<<: *c, name: b, args: [&i '2']}\n"
+    images = [one.value for one in fields_of(POD_YAML + f"    image: &i b:1\n{again}")]
+    assert images == ["b:1", "a:1", "a:1"]
+    shared = fields_of(POD_YAML + "    image: &i b:1\n  - {name: c, image: &i 'c:1'}\n---\na: b\n")
+    assert [(one.value, one.problem) for one in shared] == [("b:1", ""), ("c:1", "")]
 
 
 def test_an_alias_that_contains_itself_does_not_hang() -> None:
