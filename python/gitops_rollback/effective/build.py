@@ -499,15 +499,11 @@ class Builder:
             passed = tuple(passed_on(steps, among, by))
             work.passed += passed
             self.shared.update({id(one.source): by for one in passed if one.is_narrow})
+            hint = "write an `images:` entry in the place of that replacement"
+            problem = Problem(f"{by} sets it;", hint)
             for number, resource in enumerate(work.resources):
-                changed, made = replaced(resource, steps, among)
-                for one in made:
-                    problem = Problem(
-                        f"{by} sets it;",
-                        "write an `images:` entry in the place of that replacement",
-                    )
-                    self.renewed[id(one.node)] = Renewed(one.node, one.was, None, problem, one)
-                work.resources[number] = changed
+                work.resources[number], made = replaced(resource, steps, among, problem)
+                self.renewed.update({id(one.node): one for one in made})
         except TreeError as error:
             work.doubt(replace(doubt, why=str(error)))
 

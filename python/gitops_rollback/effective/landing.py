@@ -289,14 +289,13 @@ class Lander:
         was = self.origin(resource, made.was)
         if made.entry is not None:
             return Origin(made.entry.field, (*was.over, was.field.place))
-        copied = made.copied
-        if copied is not None and copied.origin is not None and copied.source is not None:
-            source = self.origin(copied.origin, copied.source)
+        if made.origin is not None and made.source is not None:
+            source = self.origin(made.origin, made.source)
             over = (*was.over, was.field.place)
-            if source.field.form in _OF_IMAGES and not copied.is_tag:
+            if source.field.form in _OF_IMAGES and not made.is_tag:
                 return Origin(source.field, over)
-            if is_local(copied.origin):  # it is built from, and nothing else has it
-                return Origin(_as_copied(source.field, is_tag=copied.is_tag), over)
+            if is_local(made.origin):  # it is built from, and nothing else has it
+                return Origin(_as_copied(source.field, is_tag=made.is_tag), over)
         return replace(was, made=made.problem or was.made)
 
     def _landing(self, resource: Resource, image: ImageNode, item: ManifestObject) -> Landing:

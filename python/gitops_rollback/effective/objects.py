@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.effective.images import FieldSpec
-    from gitops_rollback.effective.replace import Copied, Passed, Variable
+    from gitops_rollback.effective.replace import Passed, Variable
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import ImageEntry
@@ -286,14 +286,18 @@ class Renewed:
     """A scalar that an entry or a replacement made: from which one, and what decides it now.
 
     `entry` is absent where only a name or a suffix was set; `problem` says why the text has no
-    place to edit, and is empty where it has; `copied` is absent but for a replacement's.
+    place to edit, and is empty where it has. `source` is what a replacement copies it from as it
+    is, `origin` the object of that; `is_tag` tells that it became the tag of an image, behind the
+    first colon, and nothing else of it.
     """
 
     node: yaml.ScalarNode
     was: yaml.Node
     entry: ImageEntry | None
     problem: Problem = EDITABLE
-    copied: Copied | None = None
+    origin: Resource | None = None
+    source: yaml.ScalarNode | None = None
+    is_tag: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.images import TO_PODS, Path, put
-from gitops_rollback.effective.objects import Identity
+from gitops_rollback.effective.objects import Identity, Renewed
 from gitops_rollback.effective.tree import TreeError, entries, text_node
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.image_field import EDITABLE
 from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gitops_rollback.effective.objects import Resource
+    from gitops_rollback.manifest.image_field import Problem
 
 _STEP = regex(r"(?:\[[^\]]*\]|[^.\[\]])+")
 _CHOICE = regex(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
@@ -144,29 +146,17 @@ def read_replacements(node: yaml.Node) -> Replacement:
     )
 
 
-@dataclass(frozen=True)
-class Copied:
-    """A scalar that a replacement made: of which one, and where its text comes from.
-
-    `source` and `origin`, its object, are absent where its text is not copied as it is; `is_tag`
-    tells that it became the tag of an image, behind the first colon, and nothing else of it.
-    """
-
-    node: yaml.ScalarNode
-    was: yaml.ScalarNode
-    origin: Resource | None = None
-    source: yaml.ScalarNode | None = None
-    is_tag: bool = False
-
-
 def replaced(
-    resource: Resource, replacement: Replacement, among: Sequence[Resource]
-) -> tuple[Resource, list[Copied]]:
-    """Return an object with a replacement done, and each scalar it got.
+    resource: Resource,
+    replacement: Replacement,
+    among: Sequence[Resource],
+    problem: Problem = EDITABLE,
+) -> tuple[Resource, list[Renewed]]:
+    """Return an object with a replacement done, and each scalar it got, with why it is no place.
 
     Raises `TreeError` where that is not followed exactly.
     """
-    made: list[Copied] = []
+    made: list[Renewed] = []
     if not replacement.touches_images:
         return resource, made
     for target in replacement.targets:
@@ -181,10 +171,8 @@ def replaced(
                 new = text_node(_within(str(node.value), text, target), node)
                 is_whole = new.value == source.value and not target.delimiter
                 is_tag = _is_tag(str(node.value), str(new.value), str(source.value), target)
-                if is_whole or is_tag:
-                    made.append(Copied(new, node, origin, source, is_tag))
-                else:
-                    made.append(Copied(new, node))
+                copied = (origin, source, is_tag) if is_whole or is_tag else ()
+                made.append(Renewed(new, node, None, problem, *copied))
                 resource = resource.with_node(put(resource.node, place, new))
     return resource, made
 
