@@ -19,7 +19,7 @@ RESOURCES = ROOT / "resources" / "io" / "github" / "gitopsrollback"
 ARCHIVES = ("gitops-rollback.tar", "dependencies.tar.gz")
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MAIN = """\
-import io, os, shutil, stat, sys, tarfile, tempfile, zipfile
+import fcntl, io, os, shutil, stat, sys, tarfile, tempfile, zipfile
 
 NAME = "pyz-{digest}"
 ARCHIVES = {archives!r}
@@ -35,7 +35,9 @@ def unpacked():
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     home = os.path.join(base, "gitops-rollback")
     target = os.path.join(home, NAME)
-    os.makedirs(home, mode=0o700, exist_ok=True)
+    mask = os.umask(0o077)
+    os.makedirs(home, exist_ok=True)
+    os.umask(mask)
     if os.stat(home).st_uid == os.getuid():
         os.chmod(home, stat.S_IMODE(os.stat(home).st_mode) & ~0o022)
     if not ours(os.path.realpath(home)):
@@ -47,6 +49,18 @@ def unpacked():
         aside = os.path.join(home, ".not-ours-" + os.urandom(8).hex())
         os.rename(target, aside)
         shutil.rmtree(aside, ignore_errors=True)
+    lock = os.open(home, os.O_RDONLY)
+    try:  # what a killed run left is nobody's once this folder can be locked
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in os.listdir(home):
+            if name.startswith((".unpacking-", ".not-ours-")):
+                shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+    except OSError:
+        pass
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except OSError:
+        pass
     fresh = tempfile.mkdtemp(prefix=".unpacking-", dir=home)
     try:
         with zipfile.ZipFile(sys.argv[0]) as whole:
@@ -56,9 +70,11 @@ def unpacked():
                     archive.extractall(fresh, **safe)
         os.rename(fresh, target)
     except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)
         if not os.path.isdir(target):
             raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        os.close(lock)
     return target
 
 

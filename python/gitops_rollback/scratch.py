@@ -57,6 +57,16 @@ def own_folder(parent: Path | None, prefix: str) -> Own:
             os.close(descriptor)
 
 
+def private(path: Path) -> None:
+    """Make a folder, and what is missing above it, that nobody but this account may enter.
+
+    Whatever the umask is: what is found there is trusted.
+    """
+    if not path.parent.exists():
+        private(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextmanager
 def folder(parent: Path | None, prefix: str) -> Iterator[Own]:
     """Give a folder to write in; it is removed afterwards, unless it was renamed."""

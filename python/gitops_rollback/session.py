@@ -245,7 +245,8 @@ class Session:
         if not base and not home:
             return DirectoryStore(None)
         root = Path(base) if base else Path(home) / ".local" / "state"
-        return DirectoryStore(root / "gitops-rollback" / repository_key(self.url).strip("/"))
+        own = root / "gitops-rollback" / repository_key(self.url).strip("/")
+        return DirectoryStore(own, is_own=True)
 
     def _jenkins_store(self, job: str, jobs: Mapping[str, str | None]) -> JenkinsStore:
         from gitops_rollback.stores.jenkins import JenkinsStore  # noqa: PLC0415 - slow import

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, Exit
 from gitops_rollback.parsing import Parser, fill
-from gitops_rollback.scratch import write_whole
+from gitops_rollback.scratch import private, write_whole
 from gitops_rollback.tell.terminal import say, show
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         return Exit.DONE
     file = _place(options.shell, environment)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private(file.parent)
         write_whole(file, script)
     except OSError as error:
         raise ConfigError(

@@ -33,7 +33,7 @@ from gitops_rollback.repo.copy import (
     render_tips,
     short_of,
 )
-from gitops_rollback.scratch import link, own_folder, sweep_one
+from gitops_rollback.scratch import link, own_folder, private, sweep_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -164,7 +164,7 @@ def open_cache(directory: Path, url: str) -> Cache | None:
     # Once: whoever turns a link round later changes nothing. Of links in a circle it says nothing.
     directory = Path(os.path.realpath(directory))
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(directory)
         _make_private(directory)
         _check_space(directory)
         return Cache(directory, url)

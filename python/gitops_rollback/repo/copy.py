@@ -30,7 +30,7 @@ from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import UnknownCommitError, explain_fetch, explain_local
 from gitops_rollback.repo.objects import garbled, read_oid
 from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError, may_be_web
-from gitops_rollback.scratch import RUN, own_folder, sweep
+from gitops_rollback.scratch import RUN, own_folder, private, sweep
 
 if TYPE_CHECKING:
     import subprocess
@@ -92,7 +92,7 @@ class FirstFetch:
 
     def _remember(self) -> None:
         with suppress(OSError):
-            self._mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private(self._mark.parent)
             self._mark.touch(mode=0o600)
 
     def _watch(self, running: subprocess.Popen[bytes], packs: Path, most: int) -> None:

@@ -22,13 +22,13 @@ import fcntl
 import logging
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from errno import EPERM
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
 from gitops_rollback.repo.copy import short_of
-from gitops_rollback.scratch import link, remove
+from gitops_rollback.scratch import link, private, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +58,7 @@ class Handover:
         if self._waiting is not None:
             return
         try:
-            self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                self._folder.mkdir(mode=0o700)
+            private(self._folder)
             self._waiting = self._locked(fcntl.LOCK_SH)
         except OSError as error:
             _LOG.info("nothing can be handed on: %s", error)
@@ -183,7 +181,7 @@ class Turn:
     def _wait(self, seconds: float, stuck: float) -> bool:
         from random import uniform  # noqa: PLC0415 - only where a race was lost
 
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.path.parent)
         descriptor = os.open(self.path, _LOCK, 0o600)
         with ExitStack() as unless_ours:
             unless_ours.callback(os.close, descriptor)

@@ -107,8 +107,9 @@ class DirectoryStore:
     named in `problems`.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, is_own: bool = False) -> None:
         self._path = path
+        self._is_own = is_own  # nobody named it: it is this account's alone
         self.problems: list[str] = []
         self._listed: dict[tuple[int, str], frozenset[str]] = {}
         self._newest = 0  # the highest number that is known to be taken
@@ -128,6 +129,8 @@ class DirectoryStore:
         It is written under a temporary name and renamed, so that it is there whole or not at all.
         """
         try:
+            if self._is_own:
+                scratch.private(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             with scratch.folder(self.path, _NEW) as own:
                 os.fchmod(own.descriptor, 0o755)

@@ -17,7 +17,7 @@ from gitops_rollback.clock import Deadline
 from gitops_rollback.repo.cache import open_cache
 from gitops_rollback.repo.objects import head_in
 from gitops_rollback.repo.repository import Repository
-from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image, wait_for
+from integration.shop import CART, CART_PATH, COMMAND, FILES, LEDGER, Shop, image, wait_for
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -465,6 +465,18 @@ def test_a_directory_that_others_may_write_to_is_made_private(cached: Cached) ->
     cached.folder.chmod(0o777)
     cached.deploy("1.4.2")
     assert cached.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_all_that_a_run_makes_at_home_is_private_whatever_the_umask(shop: Shop) -> None:
+    named = ("--service", "cart", "--image", image("1.4.2"), "--cache", str(shop.home / "a" / "b"))
+    environment = {**shop.environment, "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
+    for line in (shop.line("deploy", *named), [str(COMMAND), "completion", "bash", "--install"]):
+        done = subprocess.run(line, env=environment, umask=0, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    made = [path for path in shop.home.iterdir() if path.is_dir()]
+    assert {path.name for path in made} == {".local", "a"}
+    for path in (*made, *(below for one in made for below in one.iterdir())):
+        assert path.stat().st_mode & 0o777 == 0o700, path
 
 
 def test_who_turns_a_link_to_the_directory_round_meanwhile_changes_nothing(cached: Cached) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,29 @@ def test_the_single_file_is_the_same_whenever_it_is_built(tmp_path: Path) -> Non
     for file in files:
         told = (tmp_path / f"{file.name}.sha256").read_text()
         assert told == f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+
+
+def test_what_a_killed_run_of_the_single_file_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    file, home = tmp_path / "a.pyz", tmp_path / "cache" / "gitops-rollback"
+    line = [sys.executable, str(ROOT / "tools" / "release.py"), "--output", str(file)]
+    subprocess.run(line, check=True, capture_output=True)
+    environment = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(home.parent)}
+
+    def run() -> list[str]:
+        line = [sys.executable, "-I", str(file), "--version"]
+        subprocess.run(line, env=environment, umask=0, check=True, capture_output=True)
+        return sorted(path.name.partition("-")[0] for path in home.iterdir())
+
+    assert run() == ["pyz"]
+    assert {path.stat().st_mode & 0o777 for path in (home, home.parent)} == {0o700}
+    shutil.rmtree(next(home.iterdir()))
+    (home / ".unpacking-left" / "gitops_rollback").mkdir(parents=True)
+    lock = os.open(home, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    assert run() == [".unpacking", "pyz"], "another run may be at it"
+    os.close(lock)
+    shutil.rmtree(next(home.glob("pyz-*")))
+    assert run() == ["pyz"]
 
 
 def test_the_single_file_runs_nothing_that_others_may_have_laid_down(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import resource
 import shutil
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,10 +41,11 @@ class Agent:
     """A folder to keep the command in, and one of the run with both archives."""
 
     root: Path
+    below: str = ""
 
     @property
     def home(self) -> Path:
-        return self.root / "home"
+        return self.root / self.below / "home"
 
     @property
     def fallback(self) -> Path:
@@ -274,6 +275,13 @@ def test_what_a_killed_run_left_is_removed_by_the_next(agent: Agent) -> None:
     assert runs(agent)
 
     assert not left.exists()
+
+
+def test_what_it_is_kept_in_is_private_whatever_the_umask(agent: Agent) -> None:
+    agent = replace(agent, below="cache")
+    assert agent.run(umask=0)[0] == RAN[0]
+    for folder in (agent.home, agent.home.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_another_run_unpacks_just_now_is_left_to_it(agent: Agent) -> None:

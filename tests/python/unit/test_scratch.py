@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops_rollback import scratch
+from gitops_rollback.repo.turn import Handover, Turn
 from gitops_rollback.scratch import own_folder, remove, sweep, write_whole
 
 # Writes for a while into a folder, for as long as that is there, as a child of git does.
@@ -140,3 +141,16 @@ def test_a_pipe_or_a_device_is_written_into_and_stays_what_it_is(tmp_path: Path)
     os.close(reader)
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_what_is_kept_for_later_runs_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        scratch.private(tmp_path / "a" / "b" / "c")
+        Turn(tmp_path / "d" / "turns" / "main").wait(0, 0)
+        Handover(tmp_path / "e" / "turns" / "main.next").wait()
+    finally:
+        os.umask(mask)
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(made) == 8
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}

@@ -70,7 +70,9 @@ def whole(folder):
     return True
 
 def prepare(home):
-    os.makedirs(home, mode=0o700, exist_ok=True)
+    mask = os.umask(0o077)
+    os.makedirs(home, exist_ok=True)
+    os.umask(mask)
     about = os.stat(home)
     if about.st_uid not in (0, os.getuid()):
         raise OSError(1, "it belongs to another user")
