@@ -371,6 +371,8 @@ def _catch_signals() -> Callable[[], bool]:
         if dropped.exc_type is OutOfTime:
             alarm.ring_again()
             return
+        if heard and dropped.exc_type is OSError and dropped.object is None:
+            return  # "ignored due to race condition": a signal that came together with the first
         if dropped.exc_type is not Interrupted:
             usual(dropped)
             return

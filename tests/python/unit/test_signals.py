@@ -49,6 +49,33 @@ def test_a_signal_that_arrives_where_exceptions_are_dropped_is_not_lost() -> Non
     assert (done.stdout, done.stderr) == ("heard\n", "")
 
 
+# As a service manager, or the end of a session, sends them.
+TOGETHER = """
+import os, signal, sys, time
+from gitops_rollback import cli
+
+def dispatch(*_arguments):
+    both = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+    time.sleep(20)
+
+cli._dispatch = dispatch
+sys.exit(cli._run(["services"], {}))
+"""
+
+
+def test_signals_that_come_together_end_it_once_and_without_a_traceback() -> None:
+    line = [sys.executable, "-c", TOGETHER]
+    done = subprocess.run(line, capture_output=True, check=False, text=True, timeout=60)
+    assert done.returncode == Exit.INTERRUPTED
+    assert done.stderr.count("error: interrupted before anything was pushed") == 1
+    assert "Traceback" not in done.stderr
+    assert "race" not in done.stderr
+
+
 # As `from _ssl import RAND_egd` does of one that arrives while it looks for that name.
 MADE_ANOTHER = """
 import os, signal, sys, time
