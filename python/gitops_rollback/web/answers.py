@@ -166,7 +166,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def why_no_answer(error: Exception, seconds: float) -> tuple[str, str]:
     """Return why no answer came (name, connection, TLS, time), and what to do."""
     causes = list(_causes(error))
-    reason, hint = f"failed ({type(error).__name__})", "check the network, then try again"
+    kind = type(error).__name__
+    reason = f"it could not be asked, or its answer could not be read ({kind})"
+    hint = "look at its address, at the proxy, and at the login: each may have a character too much"
     for cause in causes:
         found = _why(cause, seconds)
         if found is not None:
@@ -199,8 +201,13 @@ def _why(cause: BaseException, seconds: float) -> tuple[str, str] | None:
     return None
 
 
+_IN_BETWEEN = "look at the address, and at the proxy: something else may have answered"
+_NO_ADDRESS = ("that is no address to ask", "correct the address, or the proxy's in https_proxy")
 # Of libraries that are not imported for that.
 _WHY_BY_NAME = {
+    "DecodeError": ("its answer is packed as nobody asked for, or damaged", _IN_BETWEEN),
+    "InvalidHeader": ("the headers of its answer contradict each other", _IN_BETWEEN),
+    **dict.fromkeys(("LocationParseError", "LocationValueError", "URLSchemeUnknown"), _NO_ADDRESS),
     "IncompleteRead": ("the answer broke off before its end", "try again"),
     "InvalidProxyURL": ("the environment's proxy is no address", "correct or unset https_proxy"),
     "ProxySchemeUnknown": (
@@ -215,7 +222,7 @@ _WHY = {
         "check that it runs, the port, and the proxy",
     ),
     ConnectionError: ("the connection broke off", "try again"),
-    HTTPException: ("the connection broke off", "try again"),
+    HTTPException: ("what it answered is no HTTP", _IN_BETWEEN),
 }
 
 

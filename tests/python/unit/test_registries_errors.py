@@ -142,13 +142,33 @@ def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> Non
         b"",
         b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
     ],
 )
 def test_an_answer_that_breaks_off_is_said(answer: bytes) -> None:
     url, thread = serve_raw(answer)
     error = refusal(lambda: client(url).tags(CART))
     assert error.message.endswith(" broke off") or "broke off before" in error.message
+    thread.join(5)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ODD = {
+    OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello": "contradict each other",
+    OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello": "or damaged",
+    OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n": "be read (ValueError)",
+    b"HTTP/1.1 302 F\r\nContent-Length: 0\r\nLocation: https://a..b/\r\n\r\n": "no address to ask",
+    OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n": "is no HTTP",
+    b"HTTP/1.1 abc OK\r\n\r\n": "is no HTTP",
+    b"SSH-2.0-OpenSSH_9.2\r\n": "is no HTTP",
+}
+
+
+@pytest.mark.parametrize("answer", ODD, ids=range(len(ODD)))
+def test_of_an_odd_answer_is_said_what_was_odd_and_what_to_look_at(answer: bytes) -> None:
+    url, thread = serve_raw(answer)
+    error = refusal(lambda: client(url).tags(CART))
+    assert error.message.endswith(ODD[answer])
+    assert "address" in error.hint
     thread.join(5)
 
 
@@ -171,7 +191,8 @@ def test_what_nobody_thought_of_is_named_by_its_kind(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("urllib3.PoolManager.urlopen", odd)
     error = refusal(lambda: tags_of_docker({}))
-    assert error.message.endswith("failed (ValueError)")
+    assert error.message.endswith("its answer could not be read (ValueError)")
+    assert "look at its address" in error.hint
 
 
 def test_a_host_that_is_not_reached_does_not_stop_another(hub: RegistryStandIn) -> None:
@@ -345,7 +366,8 @@ def test_an_answer_that_is_packed_twice_or_as_nobody_asked_is_not_unpacked(
     body = gzip.compress(gzip.compress(b'{"tags": ["1.0"]}'))
     hub.fail_with("/v2/", 200, body=body, headers={"Content-Encoding": encoding})
     error = refusal(lambda: client(hub.url).tags(CART))
-    assert "failed (DecodeError)" in error.message
+    assert "its answer is packed as nobody asked for, or damaged" in error.message
+    assert "something else may have answered" in error.hint
 
 
 def test_a_redirect_is_followed_and_counted(hub: RegistryStandIn) -> None:
