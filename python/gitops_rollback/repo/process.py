@@ -295,7 +295,8 @@ class Git:
         except (subprocess.TimeoutExpired, OutOfTime) as error:
             late = TimeIsUpError(
                 f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
-                "look whether the Git server answers, or give a longer --timeout",
+                "look whether the Git server answers, and whether `git config --list`, which asks"
+                " none, ends here; or give a longer --timeout",
             )
             if isinstance(error, OutOfTime):  # while git was waited for, or being ended
                 error.told = late

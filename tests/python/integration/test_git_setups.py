@@ -193,6 +193,9 @@ def test_a_folder_or_a_pipe_in_the_place_of_git_s_configuration_is_told_so(relea
     run = released.run("plan", "--service", "cart", "--timeout", "1")
     assert (run.code, run.error["category"]) == (1, "repository")
     assert run.error["message"] == "git rev-parse, which asks no server, did not end in time"
+    nowhere = "http://127.0.0.1:1/manifests.git"
+    run = released.run("plan", "--service", "cart", "--timeout", "1", repository=nowhere)
+    assert "whether `git config --list`, which asks none, ends here" in run.error["hint"]
 
 
 def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: Shop) -> None:
