@@ -562,6 +562,17 @@ def test_a_hold_whose_file_is_broken_counts_as_it_stood_and_stops_nobody_else(he
     assert held_files(held) == []
 
 
+def test_many_holds_whose_files_are_broken_cost_one_walk(held: Shop) -> None:
+    [path] = held_files(held)
+    text, name = held.text(path), path.rpartition("/")[2].removesuffix(".json")
+    others = [f"{number:012x}" for number in range(9)]
+    held.commit({path.replace(name, other): text.replace(name, other) for other in others})
+    held.commit(dict.fromkeys([path, *(path.replace(name, other) for other in others)], "{"))
+    run = held.refused(6, "refused", "deploy", "-v", "cart", "--image", image("1.6.0"))
+    assert run.error["code"] == "held"
+    assert run.stderr.count("git --literal-pathspecs log ") == 1
+
+
 def test_a_file_among_holds_that_never_was_one_is_to_be_deleted(held: Shop) -> None:
     path = ".gitops-rollback/.held/notes.json"
     held.commit({path: b"[]"})
