@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
@@ -144,7 +145,9 @@ def _standing(kustomization: Mapping[str, Any]) -> Iterator[Finding]:
     name = one_line(f"{metadata.get('namespace')}/{metadata.get('name')}", 120)
     if (kustomization.get("spec") or {}).get("suspend") is True:
         message = "is suspended: Flux would not apply a rollback"
-        yield Finding("flux", name, WARNING, message, f"flux resume kustomization {name}")
+        space, _slash, own = map(quote, name.partition("/"))
+        hint = f"flux resume kustomization {own} --namespace {space}"
+        yield Finding("flux", name, WARNING, message, hint)
         return
     conditions = (kustomization.get("status") or {}).get("conditions") or ()
     ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})

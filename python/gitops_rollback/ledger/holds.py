@@ -420,8 +420,10 @@ def _marker_from_json(document: Mapping[str, Any]) -> HeldMarker:
 
 
 def _broken(path: str, reason: str) -> BrokenHoldError:
+    from shlex import quote  # noqa: PLC0415 - only for errors
+
     return BrokenHoldError(
         f"the hold {path} is broken: {reason}",
-        f"no commit in reach has a sound one: delete it (git rm {path}, then commit and push it); "
-        "a hold that a state file names stands without it",
+        f"no commit in reach has a sound one: delete it (git rm {quote(path)}, then commit and "
+        "push it); a hold that a state file names stands without it",
     )

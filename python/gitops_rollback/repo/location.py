@@ -177,8 +177,10 @@ def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
 
 def _others(directory: Path, environment: Mapping[str, str]) -> str:
     """Return how to see the URL of a remote that is not called `origin`, if there is one."""
+    from shlex import quote  # noqa: PLC0415 - only for errors
+
     remotes = (_git(directory, environment, *_REMOTES) or "").splitlines()
-    return f" (git remote get-url {one_line(remotes[0], 80)} tells one)" if remotes else ""
+    return f" (git remote get-url {quote(one_line(remotes[0], 80))} tells one)" if remotes else ""
 
 
 def _run(

@@ -258,10 +258,13 @@ def explain_push(
 
 def in_the_way(url: str, branch: str, other: str) -> RepositoryError:
     """Return the error for a branch whose name leaves no room for another's."""
+    from shlex import quote  # noqa: PLC0415 - only for errors
+
     return RepositoryError(
         f"{url} has a branch refs/heads/{other}: beside it there can be no {branch}, for Git keeps "
         "branches as files and folders",
-        f"nothing was changed; rename the branch {other} (git push origin {other}:NAME :{other})",
+        f"nothing was changed; rename the branch {other} (git push origin {quote(other)}:NAME"
+        f" :{quote(other)})",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -560,6 +561,14 @@ def test_a_hold_whose_file_is_broken_counts_as_it_stood_and_stops_nobody_else(he
     assert held.git("show", f"{commit}:{path}").encode() == sound.strip()
     held.ok("release", "--service", "cart", *REASON)
     assert held_files(held) == []
+
+
+def test_a_name_of_a_file_is_no_command_where_a_remedy_is_pasted(held: Shop) -> None:
+    odd = ".gitops-rollback/.held/$(touch stolen);`touch stolen`'\"x.json"
+    held.commit({odd: "{"})
+    run = held.refused(1, "repository", "plan", "--service", "cart", "--again")
+    pasted = run.error["hint"].partition("git rm ")[2].partition(", then")[0]
+    assert shlex.split(pasted) == [odd]
 
 
 def test_many_holds_whose_files_are_broken_cost_one_walk(held: Shop) -> None:

@@ -209,12 +209,14 @@ def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: 
 
 
 def test_a_branch_in_the_way_is_one_clear_error_at_once(shop: Shop) -> None:
-    shop.git("branch", "gitops-rollback", "main")
+    other = "$(touch${IFS}stolen)"  # as a branch may be called; who pastes the hint runs nothing
+    shop.git("branch", other, "main")
     with opened(str(shop.bare)) as repository:
         tip = repository.open("main")
         commit = repository.write(tip, FILES, "a commit\n")
-        with pytest.raises(Exception, match="has a branch refs/heads/gitops-rollback"):
-            repository.push(commit, "gitops-rollback/cart-1", None)
+        with pytest.raises(RepositoryError, match="has a branch refs/heads/") as failure:
+            repository.push(commit, f"{other}/cart-1", None)
+    assert f"(git push origin '{other}':NAME :'{other}')" in failure.value.hint
 
 
 def test_a_backup_of_a_branch_below_other_references_is_not_taken_for_it(shop: Shop) -> None:
@@ -245,9 +247,9 @@ def test_a_work_tree_of_another_user_is_told_with_what_git_says_of_it(shop: Shop
     assert "safe.directory" in run.error["message"]
     nowhere = shop.refused(2, "usage", "plan", "--service", "cart", repository=str(shop.root))
     assert nowhere.error["message"].endswith("is no Git work tree with an `origin`")
-    shop.git("-C", str(work), "remote", "rename", "origin", "upstream")
+    shop.git("-C", str(work), "remote", "rename", "origin", "up;stream")
     renamed = shop.refused(2, "usage", "plan", "--service", "cart", repository=str(work))
-    assert renamed.error["hint"].endswith("(git remote get-url upstream tells one)")
+    assert renamed.error["hint"].endswith("(git remote get-url 'up;stream' tells one)")
 
 
 def test_a_tag_is_no_branch(shop: Shop) -> None:

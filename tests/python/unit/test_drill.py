@@ -278,6 +278,8 @@ def test_a_drill_tells_whether_flux_would_apply_a_commit(
     [found] = judge_flux(kustomizations, ["apps/cart/deployment.yaml"])
     assert (found.level, found.message) == (level, said)
     assert found.subject == ("cluster" if level == OK else "flux-system/apps")
+    if "suspended" in said:
+        assert found.hint == "flux resume kustomization apps --namespace flux-system"
 
 
 def test_the_worst_stands_first_and_each_once() -> None:
