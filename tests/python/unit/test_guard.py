@@ -627,3 +627,53 @@ def test_an_image_is_bad_by_its_digest_its_tag_or_its_revision(
     why = f"{f' by {by}' if by else ''}{f' ({reason})' if reason else ''}"
     expected = f"cart production: {told}{why}" if told else None
     assert (found.error.message if isinstance(found, Refused) else None) == expected
+
+
+DONE = {"deploy": "deployed", "rollback": "rolled back", "recorded": "written down"}
+
+
+@pytest.mark.parametrize("action", DONE)
+@pytest.mark.parametrize("by", ["", "jane"])
+@pytest.mark.parametrize("build", [None, Build("shop/cart", 7)])
+@pytest.mark.parametrize("runs", ["1", "9"])
+def test_of_another_image_that_runs_is_told_how_it_came_there(
+    action: str, by: str, build: Build | None, runs: str
+) -> None:
+    whole = state("0>1")
+    deed = replace(whole.deployed[0], action=action, by=by or None, build=build)
+    there = service_at_tip(str(image(runs)), replace(whole, deployed=(deed,)))
+    with pytest.raises(MovedError) as caught:
+        changed(wish(image=image("3"), expected=image("2")), there)
+    who, number = f" by {by}" if by else "", ", shop/cart #7" if build else ""
+    told = f": {DONE[action]} 119 min ago{who} (0 → 1{number})" if runs == "1" else ""
+    assert caught.value.message == (
+        f"cart production runs {image(runs).canonical}, not {image('2').canonical} as --from says"
+        f"{told}"
+    )
+
+
+def test_what_is_refused_and_what_is_done_is_told_as_json() -> None:
+    bad = (bad_entry("2", "2026-01-31T11:00:00Z"),)
+    there = service_at_tip(str(image("1")), state("0>1", bad=bad))
+    found = decided(replace(wish(), image=image("2")), there)
+    assert isinstance(found, Refused)
+    assert found.to_json() == {
+        "service": "cart",
+        "environment": "production",
+        "code": "bad",
+        "message": found.error.message,
+        "hint": found.error.hint,
+    }
+    done = decided(replace(wish(), image=image("3")), there)
+    assert isinstance(done, Change)
+    one, three = image("1").canonical, image("3").canonical
+    edit = {"path": "apps/cart/deployment.yaml", "line": 10, "container": "server"}
+    assert done.to_json() == {
+        "service": "cart",
+        "environment": "production",
+        "from": one,
+        "to": three,
+        "edits": [{**edit, "old": one, "new": three}],
+        "warnings": [],
+        "effectProof": {"by": "model"},
+    }

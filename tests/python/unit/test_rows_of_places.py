@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gitops_rollback.effective.appliers import charts_to_follow
 from gitops_rollback.effective.objects import Selector
 from gitops_rollback.effective.raw import Raw, decoded
+from gitops_rollback.effective.replace import read_replacements, replaced
 from gitops_rollback.effective.roots import Tree
 from gitops_rollback.effective.sources import git_source, warnings_of
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import are_named, are_objects, parse
+from gitops_rollback.manifest.edit import can_stand
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.image_field import (
+    CONTAINER,
+    HELM,
+    KUSTOMIZE,
+    PATCH,
+    POINTED,
+    SUBSTITUTION,
+    VOLUME,
+)
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
-from unit.test_effect_replacements import resource
+from unit.builders import DEPLOYMENT
+from unit.test_effect_replacements import CART, resource
 from unit.test_effect_sources import OURS, git
 from unit.test_effective import BASE, effect_of
 
@@ -28,7 +42,7 @@ SPEC = {
     "HelmRelease": "{values: {c: {image: {repository: acme/cart, tag: '1'}}}}",
     "Application": "{source: {helm: {valuesObject: {c: {image: 'acme/cart:1'}}}}}",
 }
-CONTAINER = {"Deployment": "c", "HelmRelease": "c.image", "Application": "c.image"}
+CALLED = {"Deployment": "c", "HelmRelease": "c.image", "Application": "c.image"}
 
 
 @pytest.mark.parametrize("kind", HEAD)
@@ -41,7 +55,7 @@ def test_an_image_is_told_with_the_whole_identity_of_its_object(
     text = f"{HEAD[kind]}kind: {kind}\nmetadata: {metadata}\nspec: {SPEC[kind]}\n"
     path = f"{folder}/a.yaml".lstrip("/")
     [one] = effect_of({path: text}).landed
-    assert one.place == (path, kind, namespace, "cart", CONTAINER[kind])
+    assert one.place == (path, kind, namespace, "cart", CALLED[kind])
     assert (one.image, one.applied, one.decider[:2]) == ("acme/cart:1", path, (path, 0))
 
 
@@ -297,3 +311,72 @@ def test_a_target_chooses_by_each_key_the_present_name_and_namespace_or_the_firs
     assert Selector(**{key: pattern}).chooses(one) is (which != "neither")
     assert not Selector(**{key: f"{pattern}x"}).chooses(one)
     assert Selector().chooses(one)
+
+
+VERSION, KIND, NAME = b"apiVersion: v1\n", b"kind: A\n", b"metadata:\n  name: a\n"
+
+
+@pytest.mark.parametrize("has_version", [True, False])
+@pytest.mark.parametrize("has_kind", [True, False])
+@pytest.mark.parametrize("has_name", [True, False])
+@pytest.mark.parametrize("other", [b"", b"# none\n---\n", VERSION + KIND + NAME + b"---\n"])
+def test_what_documents_are_is_known_by_their_keys(
+    *, has_version: bool, has_kind: bool, has_name: bool, other: bytes
+) -> None:
+    data = other + b"a: b\n"
+    data += VERSION * has_version + KIND * has_kind + NAME * has_name
+    assert are_objects(data) is (has_version and has_kind)
+    assert are_named(data) is (has_kind and has_name)
+
+
+# Whether what takes an image reads a raw text at all: kustomize and Flux take no number.
+@pytest.mark.parametrize(
+    ("raw", "is_text"),
+    [("v1", True), ("1.10", False), ("'1.10'", True), ('"1"', True), ("", False)],
+)
+@pytest.mark.parametrize("form", [CONTAINER, VOLUME, KUSTOMIZE, HELM, SUBSTITUTION, POINTED, PATCH])
+def test_a_raw_text_can_stand_where_it_is_read(raw: str, form: str, *, is_text: bool) -> None:
+    [field] = find_fields(parse("a.yaml", DEPLOYMENT.format(image="acme/cart:1").encode()))
+    found = can_stand(replace(field, form=form), raw)
+    assert found is (is_text or form not in (KUSTOMIZE, SUBSTITUTION))
+
+
+@pytest.mark.parametrize("select", ["", "kind: Deployment", "name: cart", "kind: Job"])
+@pytest.mark.parametrize("reject", ["", "{}", "{name: cart}", "{name: other}, {kind: Deployment}"])
+def test_a_replacement_writes_to_what_it_selects_and_does_not_reject(
+    select: str, reject: str
+) -> None:
+    text = (
+        "source: {kind: ConfigMap, fieldPath: data.whole}\n"
+        f"targets: [{{select: {{{select}}}, reject: [{reject}], fieldPaths: [{IMAGE}]}}]\n"
+    )
+    replacement = read_replacements(parse("k.yaml", text.encode()).documents[0])
+    versions = resource(VERSIONS % "")
+    _cart, made = replaced(resource(CART), replacement, [resource(CART), versions])
+    is_rejected = "name: cart" in reject or "Deployment" in reject
+    assert bool(made) is (select != "kind: Job" and not is_rejected)
+
+
+@pytest.mark.parametrize("prefix", ["", "p-"])
+@pytest.mark.parametrize("suffix", ["", "-s"])
+@pytest.mark.parametrize("namespace", ["", "n"])
+@pytest.mark.parametrize("is_patched", [True, False])
+def test_flux_gives_names_and_a_namespace_to_what_it_applies(
+    prefix: str, suffix: str, namespace: str, *, is_patched: bool
+) -> None:
+    added = {"namePrefix": prefix, "nameSuffix": suffix, "targetNamespace": namespace}
+    said = "".join(f"{key}: {text}, " for key, text in added.items() if text)
+    if is_patched:
+        said += "images: [{name: acme/cart, newTag: '2'}], "
+    flux = BY_FLUX.replace("spec: {", f"spec: {{{said}") % "base"
+    [one] = effect_of({**BASE, "flux.yaml": flux}).landed
+    assert (one.namespace, one.workload) == (namespace, f"{prefix}cart{suffix}")
+    assert one.image == ("acme/cart:2" if is_patched else "acme/cart:1")
+    assert (one.unknowns, one.root) == ((), "flux.yaml apps")
+
+
+def test_the_value_of_a_patch_is_told_as_one() -> None:
+    text = "- {op: replace, path: /spec/template/spec/containers/0/image, value: 'acme/cart:1'}\n"
+    [field] = find_fields(parse("p.yaml", text.encode()))
+    assert (field.kind, field.name, field.pointer) == ("Patch", "patch", "/0/value")
+    assert (field.container, field.form) == (POINTER, PATCH)
