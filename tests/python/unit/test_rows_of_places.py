@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from gitops_rollback.effective.appliers import charts_to_follow
 from gitops_rollback.effective.objects import Selector
@@ -12,6 +13,7 @@ from gitops_rollback.effective.raw import Raw, decoded
 from gitops_rollback.effective.replace import read_replacements, replaced
 from gitops_rollback.effective.roots import Tree
 from gitops_rollback.effective.sources import git_source, warnings_of
+from gitops_rollback.effective.tree import strategic_merge
 from gitops_rollback.manifest.document import are_named, are_objects, parse
 from gitops_rollback.manifest.edit import can_stand
 from gitops_rollback.manifest.fields import find_fields
@@ -28,6 +30,7 @@ from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
 from unit.builders import DEPLOYMENT
+from unit.test_effect_patches import node
 from unit.test_effect_replacements import CART, resource
 from unit.test_effect_sources import OURS, git
 from unit.test_effective import BASE, effect_of
@@ -380,3 +383,82 @@ def test_the_value_of_a_patch_is_told_as_one() -> None:
     [field] = find_fields(parse("p.yaml", text.encode()))
     assert (field.kind, field.name, field.pointer) == ("Patch", "patch", "/0/value")
     assert (field.container, field.form) == (POINTER, PATCH)
+
+
+# The lists that a strategic merge goes into, and by which keys (Kubernetes 1.21, patchMergeKey).
+CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+MERGED: dict[tuple[str, ...], tuple[str, ...]] = {
+    **dict.fromkeys((("imagePullSecrets",), ("volumes",)), ("name",)),
+    ("hostAliases",): ("ip",),
+    ("topologySpreadConstraints",): ("topologyKey", "whenUnsatisfiable"),
+    **{(key,): ("name",) for key in CONTAINERS},
+    **{(key, "env"): ("name",) for key in CONTAINERS},
+    **{(key, "volumeDevices"): ("devicePath",) for key in CONTAINERS},
+    **{(key, "volumeMounts"): ("mountPath",) for key in CONTAINERS},
+    **{(key, "ports"): ("containerPort", "protocol") for key in CONTAINERS[:2]},
+}
+REPLACED = (
+    ("tolerations",),
+    ("readinessGates",),
+    ("containers", "args"),
+    ("containers", "envFrom"),
+)
+OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("v1", "Service", "spec", "ports"): ("port", "protocol"),
+    ("v1", "ServiceAccount", "secrets"): ("name",),
+    **{
+        (f"admissionregistration.k8s.io/{version}", f"{kind}WebhookConfiguration", "webhooks"): (
+            "name",
+        )
+        for version in ("v1", "v1beta1")
+        for kind in ("Mutating", "Validating")
+    },
+}
+
+
+def in_lists(path: tuple[str, ...], items: list[object]) -> object:
+    """A pod with a list at a place: below the first container, where it has one more step."""
+    if len(path) == 1:
+        return {path[0]: items}
+    return {path[0]: [{"name": "c", path[1]: items}]}
+
+
+def merged_of(kind: dict[str, str], base: object, patch: object) -> object:
+    found = strategic_merge(
+        node(yaml.safe_dump({**kind, "spec": base})), node(yaml.safe_dump({**kind, "spec": patch}))
+    )
+    assert found is not None
+    return yaml.safe_load(yaml.serialize(found))["spec"]
+
+
+@pytest.mark.parametrize("path", [*MERGED, *REPLACED], ids="/".join)
+def test_a_list_of_a_pod_is_merged_by_its_keys_or_replaced(path: tuple[str, ...]) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod"}
+    keys = MERGED.get(path, ("name",))
+    one, other = ({key: f"{key}{n}" for key in keys} for n in (1, 2))
+    base = in_lists(path, [{**one, "was": "a"}])
+    found = merged_of(pod, base, in_lists(path, [{**one, "is": "b"}]))
+    was = {"was": "a"} if path in MERGED else {}
+    assert found == in_lists(path, [{**one, **was, "is": "b"}])
+    both = merged_of(pod, base, in_lists(path, [{**other, "is": "b"}]))
+    kept = [{**one, "was": "a"}] if path in MERGED else []
+    assert both == in_lists(path, [{**other, "is": "b"}, *kept])
+
+
+@pytest.mark.parametrize("place", OTHERS, ids="/".join)
+def test_a_list_of_another_kind_is_merged_by_its_keys(place: tuple[str, ...]) -> None:
+    version, kind, *path = place
+    one = {key: f"{key}1" for key in OTHERS[place]}
+
+    def whole(more: dict[str, str], kind: str = kind, version: str = version) -> str:
+        value: object = [{**one, **more}]
+        for key in reversed(path):
+            value = {key: value}
+        assert isinstance(value, dict)
+        return yaml.safe_dump({"apiVersion": version, "kind": kind, **value})
+
+    for named, wanted in ((kind, {"was": "a", "is": "b"}), ("Other", {"is": "b"})):
+        base, patch = (node(whole(more, named)) for more in ({"was": "a"}, {"is": "b"}))
+        found = strategic_merge(base, patch)
+        assert found is not None
+        assert yaml.safe_load(yaml.serialize(found)) == yaml.safe_load(whole(wanted, named))
