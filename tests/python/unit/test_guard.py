@@ -650,30 +650,3 @@ def test_of_another_image_that_runs_is_told_how_it_came_there(
         f"cart production runs {image(runs).canonical}, not {image('2').canonical} as --from says"
         f"{told}"
     )
-
-
-def test_what_is_refused_and_what_is_done_is_told_as_json() -> None:
-    bad = (bad_entry("2", "2026-01-31T11:00:00Z"),)
-    there = service_at_tip(str(image("1")), state("0>1", bad=bad))
-    found = decided(replace(wish(), image=image("2")), there)
-    assert isinstance(found, Refused)
-    assert found.to_json() == {
-        "service": "cart",
-        "environment": "production",
-        "code": "bad",
-        "message": found.error.message,
-        "hint": found.error.hint,
-    }
-    done = decided(replace(wish(), image=image("3")), there)
-    assert isinstance(done, Change)
-    one, three = image("1").canonical, image("3").canonical
-    edit = {"path": "apps/cart/deployment.yaml", "line": 10, "container": "server"}
-    assert done.to_json() == {
-        "service": "cart",
-        "environment": "production",
-        "from": one,
-        "to": three,
-        "edits": [{**edit, "old": one, "new": three}],
-        "warnings": [],
-        "effectProof": {"by": "model"},
-    }
