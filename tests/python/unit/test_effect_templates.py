@@ -1045,9 +1045,14 @@ def test_an_image_that_a_template_writes_out_beside_is_not_deployed(
     assert ("writes " in said and "out, which no value changes" in said) == is_other
 
 
-def test_a_chart_that_computes_with_the_tag_gets_no_digest() -> None:
-    template = '{{ if semverCompare ">=2" .Values.image.tag }}\na: b\n{{ end }}\n' + READS
-    assert "no digest can stand there: the chart computes with the tag" in deployed(chart(template))
+COUNTING = ("semver", "semverCompare `>=2`", "int", "int64", "float64", "atoi", "toDecimal")
+
+
+@pytest.mark.parametrize("function", [*COUNTING, "lower", "quote"])
+def test_a_chart_that_computes_with_the_tag_gets_no_digest(function: str) -> None:
+    template = f"{{{{ if {function} .Values.image.tag }}}}\na: b\n{{{{ end }}}}\n{READS}"
+    why = "no digest can stand there: the chart computes with the tag"
+    assert (why in deployed(chart(template))) is (function in COUNTING)
 
 
 def test_templates_of_a_chart_below_are_read_once_for_all_parts_of_its_image() -> None:
@@ -1461,6 +1466,14 @@ CHANGED = {
     "a mapping of its own": ("{{ $d := dict }}" + ON % "$d", "", False),
     "one in place": (ON % '(dict "a" 1)', "", False),
     "a copy": ("{{ $d := $.Values.image | deepCopy }}" + ON % "$d", "", False),
+    **{
+        f"what {name} makes": (f"{{{{ $d := {name} $.Values.image }}}}" + ON % "$d", "", False)
+        for name in ("mustDeepCopy", "pick", "omit", "fromYaml", "fromJson")
+    },
+    **{
+        f"merged by {name}": (f"{{{{ $d := {name} $.Values.image (dict) }}}}", "", True)
+        for name in ("merge", "mustMerge", "mergeOverwrite", "mustMergeOverwrite")
+    },
     "one that is merged": ('{{ $d := merge (dict "a" 1) (dict) }}' + ON % "$d", "", False),
     "one that is read": (
         "{{ $d := dict }}{{ range .x }}{{ $d = tpl `a: 1` $ | fromYaml | merge $d }}{{ end }}\n",

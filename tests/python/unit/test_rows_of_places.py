@@ -14,6 +14,7 @@ from gitops_rollback.effective.replace import read_replacements, replaced
 from gitops_rollback.effective.roots import Tree
 from gitops_rollback.effective.sources import git_source, warnings_of
 from gitops_rollback.effective.tree import strategic_merge
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import are_named, are_objects, parse
 from gitops_rollback.manifest.edit import can_stand
 from gitops_rollback.manifest.fields import find_fields
@@ -25,7 +26,9 @@ from gitops_rollback.manifest.image_field import (
     POINTED,
     SUBSTITUTION,
     VOLUME,
+    Place,
 )
+from gitops_rollback.manifest.kustomize import read_entries
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
@@ -462,3 +465,25 @@ def test_a_list_of_another_kind_is_merged_by_its_keys(place: tuple[str, ...]) ->
         found = strategic_merge(base, patch)
         assert found is not None
         assert yaml.safe_load(yaml.serialize(found)) == yaml.safe_load(whole(wanted, named))
+
+
+TWICE = "{name: acme/cart, newTag: '1', newTag: '2'}"
+FLUX_TWICE = (BY_FLUX % "apps").replace("spec: {", f"spec: {{images: [{TWICE}], ")
+KEYS_TWICE = {
+    "images": ("apps/kustomization.yaml", f"images: [{TWICE}]\n"),
+    "imageTags": ("apps/kustomization.yaml", f"imageTags: [{TWICE}]\n"),
+    "of Flux": ("flux.yaml", FLUX_TWICE),
+}
+
+
+@pytest.mark.parametrize("name", KEYS_TWICE)
+def test_an_entry_in_which_a_key_stands_twice_is_refused(name: str) -> None:
+    path, text = KEYS_TWICE[name]
+    with pytest.raises(ManifestError, match="the key 'newTag' stands twice"):
+        find_fields(parse(path, text.encode()))
+
+
+def test_entries_in_which_a_key_stands_twice_are_not_read_wherever_they_stand() -> None:
+    file = parse("a.yaml", f"[{TWICE}]".encode())
+    with pytest.raises(ManifestError, match=r"a\.yaml:1:33: the key 'newTag' stands twice"):
+        list(read_entries(Place(file, 0, "A", "a"), file.trees[0]))
