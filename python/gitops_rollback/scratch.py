@@ -125,10 +125,11 @@ def link(source: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, sweeps: bool = True) -> None:
     """Write a file that is there whole or not at all, and nothing beside it; raises `OSError`.
 
     A device or a pipe is written into: a file in its place would take /dev/null from everybody.
+    Who writes many into a folder sweeps it once: that reads all names in it.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
@@ -142,7 +143,8 @@ def write_whole(path: Path, text: str) -> None:
             own.path.replace(path)
         finally:
             own.end()
-    sweep(path.parent, RESULT)
+    if sweeps:
+        sweep(path.parent, RESULT)
 
 
 def sweep(parent: Path, *prefixes: str) -> None:

@@ -128,6 +128,7 @@ class DirectoryStore:
 
         It is written under a temporary name and renamed, so that it is there whole or not at all.
         """
+        is_first = not self._newest  # of this run
         try:
             if self._is_own:
                 scratch.private(self.path)
@@ -136,10 +137,11 @@ class DirectoryStore:
                 os.fchmod(own.descriptor, 0o755)
                 inside = write_record(made, own.path, own.descriptor).relative_to(own.path)
                 filed = self._rename(own.path)
-            scratch.sweep(self.path, _NEW)
+            if is_first:
+                scratch.sweep(self.path, _NEW)
         except OSError as error:
             raise self._unusable(error) from error
-        self._remember(made.stored.sha256, filed.name)
+        self._remember(made.stored.sha256, filed.name, sweeps=is_first)
         return filed / inside
 
     def find(
@@ -210,12 +212,12 @@ class DirectoryStore:
             self.problems.append(f"{file}: {error.strerror or error}")
             return None
 
-    def _remember(self, sha256: str, number: str) -> None:
+    def _remember(self, sha256: str, number: str, *, sweeps: bool) -> None:
         """Note a record's number; without the note, as after a full disk, it is searched for."""
         folder = self.path / _INDEX
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
-            scratch.write_whole(folder / sha256.removeprefix("sha256:"), number)
+            scratch.write_whole(folder / sha256.removeprefix("sha256:"), number, sweeps=sweeps)
 
     def _remembered(self, sha256: str | None) -> int | None:
         try:

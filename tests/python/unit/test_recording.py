@@ -7,10 +7,11 @@ import os
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
-from gitops_rollback import schema
+from gitops_rollback import schema, scratch
 from gitops_rollback.decide.facts import Digest, Facts, Need, NeedDigest
 from gitops_rollback.decide.recording import make_record
 from gitops_rollback.decide.wish import Wish
@@ -18,7 +19,7 @@ from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.fields import Likeness
 from gitops_rollback.ledger.records import digest_of_bytes, parse_record
 from gitops_rollback.model import Build
-from gitops_rollback.stores.directory import write_record
+from gitops_rollback.stores.directory import DirectoryStore, write_record
 from unit.builders import (
     DEPLOYMENT,
     PATH,
@@ -198,3 +199,17 @@ def test_who_swaps_a_folder_for_a_link_meanwhile_leads_nowhere(
         if swapping.left > 0:
             break
     assert moment > 10
+
+
+def test_a_store_is_read_through_once_in_a_run_however_many_records_are_filed(
+    tmp_path: Path,
+) -> None:
+    store = DirectoryStore(tmp_path)
+    made = [made_for(f"acme/cart:{number}", image("9")) for number in range(3)]
+    with patch.object(scratch, "sweep", wraps=scratch.sweep) as swept:
+        filed = [store.file(one) for one in made]
+    assert [call.args[0] for call in swept.mock_calls] == [tmp_path, tmp_path / ".records"]
+    for one, path in zip(made, filed, strict=True):
+        found = store.find("production", "cart", None, one.stored.sha256)
+        assert isinstance(found, type(one.stored))
+        assert found.location == str(path)
