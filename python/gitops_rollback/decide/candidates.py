@@ -91,22 +91,24 @@ def _of_entry(entry: HistoryEntry) -> Candidate:
     return Candidate(entry.ran, _GIT, deployed_at=entry.at, placed=placed)
 
 
-def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool:
+def has_run(
+    image: ImageReference, timeline: Timeline, history: History, *, is_by_tag: bool = True
+) -> bool:
     """Tell whether the ledger shows that an image ran here: by digest, or by its version tag.
 
-    A tag counts only where one of the two has no digest, and only if it names one build.
+    A tag counts only where nobody knows with which digest it ran, and only if it names one build.
+    Of an image with a digest it does not count where not `is_by_tag`: whose word that digest is.
     """
     known = [*timeline.images, *(level.image for level in timeline.levels)]
     known += [entry.ran for entry in history.entries]
-    return any(_is_one(image, one) for one in known)
-
-
-def _is_one(image: ImageReference, known: ImageReference) -> bool:
-    if image.full_repository != known.full_repository:
-        return False
-    if image.digest is not None and known.digest is not None:
-        return image.digest == known.digest
-    return image.tag is not None and image.tag == known.tag and is_version_tag(image.tag)
+    known = [one for one in known if one.full_repository == image.full_repository]
+    has_version = image.tag is not None and is_version_tag(image.tag)
+    of_tag = [one.digest for one in known if has_version and one.tag == image.tag]
+    if image.digest is None:
+        return bool(of_tag)
+    if any(one.digest == image.digest for one in known):
+        return True
+    return is_by_tag and bool(of_tag) and not any(of_tag)
 
 
 def ran(timeline: Timeline) -> tuple[Ran, ...]:

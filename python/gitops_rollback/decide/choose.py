@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -311,10 +312,13 @@ def _proven(candidate: Candidate, account: Account) -> Candidate:
     image, check = candidate.image, candidate.check
     if check is not None:
         image = image.with_version(image.tag, image.digest or check.digest)
-    if candidate.is_told or candidates.has_run(image, timeline, History()):
+    # That a tag ran proves the digest that the registry has under it, and none that is only named.
+    is_by_tag = not account.wish.is_named or (check is not None and check.has_tag)
+    has_run = partial(candidates.has_run, image, timeline, is_by_tag=is_by_tag)
+    if candidate.is_told or has_run(History()):
         return candidate
     history = facts.ask(NeedHistory(BEGINNING))
-    if candidates.has_run(image, timeline, history):
+    if has_run(history):
         return candidate
     return judge.with_proof(candidate, account, history, candidates.pushed_at(image, facts))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.refusals import JOB_ALLOWS
 from integration.shop import (
     CART,
     CART_PATH,
@@ -271,3 +272,12 @@ def test_history_across_a_merge_counts_when_it_was_merged(shop: Shop) -> None:
     shop.git("update-ref", "refs/heads/main", merge)
     plan = shop.ok("plan", *PLAN).service()
     assert plan["to"]["image"] == "docker.io/acme/cart:1.4.1"
+
+
+def test_a_digest_that_never_ran_is_not_let_in_by_a_tag_that_did(released: Shop) -> None:
+    """1.4.1 ran, and nobody wrote down with which digest."""
+    named = f"acme/cart:1.4.1@{digest('of a build that was never deployed')}"
+    accept = ("--accept", ",".join(JOB_ALLOWS), "--allowed-accept", ",".join(JOB_ALLOWS))
+    run = released.refused(6, "refused", "rollback", *PLAN, "--to", named, "--reason", "x", *accept)
+    assert run.error["code"] == "never-ran"
+    released.ok("plan", *PLAN, "--to", "1.4.1")

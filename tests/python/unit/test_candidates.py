@@ -49,6 +49,7 @@ from unit.test_repair import revert_of, told
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.plan import Plan
+    from gitops_rollback.ledger.state import State
 
 AMD, ARM = "linux/amd64", "linux/arm64"
 NO_ANSWER = JenkinsError("Jenkins did not answer", "look at it")
@@ -287,6 +288,24 @@ def test_an_image_that_only_commits_tell_of_has_run_all_the_same() -> None:
     plan = decided(Wish("rollback", PRESENT, to=named), there, answer).plan
     assert plan is not None
     assert plan.blocks == ()
+
+
+@pytest.mark.parametrize(
+    ("ledger", "has_tag", "codes"),
+    [
+        pytest.param(state("~1>2"), False, ["unproven"], id="the tag has another digest"),
+        pytest.param(state("~1>2"), True, [], id="the tag has it"),
+        pytest.param(state("1>2"), True, ["unproven"], id="the tag ran with another digest"),
+    ],
+)
+def test_a_digest_that_is_only_named_has_not_run_because_its_tag_did(
+    ledger: State, codes: list[str], *, has_tag: bool
+) -> None:
+    there = service_at_tip(str(image("2")), ledger)
+    answer = telling(NeedCheck=Check("there", digest("7"), has_tag=has_tag))
+    plan = decided(Wish("rollback", PRESENT, to=f"{NAME}:1@{digest('7')}"), there, answer).plan
+    assert plan is not None
+    assert [block.code for block in plan.blocks] == codes
 
 
 def test_a_tag_of_another_repository_that_ran_here_proves_nothing() -> None:
