@@ -40,7 +40,7 @@ from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.decide.facts import Facts
+    from gitops_rollback.decide.facts import Check, Facts
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.stack import Timeline
@@ -299,21 +299,19 @@ def _looked_up(candidate: Candidate, account: Account) -> Candidate:
         candidate = judge.refused_if_bad(candidate, candidate.image, account, revision)
         if candidate.verdict == "refused":
             return candidate
-    candidate = _proven(candidate, account)
+    candidate = _proven(candidate, check, account)
     if candidate.verdict == "refused" or not candidate.verified:
         return candidate
     platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
     return judge.with_platforms(candidate, platforms, account)
 
 
-def _proven(candidate: Candidate, account: Account) -> Candidate:
+def _proven(candidate: Candidate, check: Check, account: Account) -> Candidate:
     """Judge whether an image that the ledger did not offer ever ran here."""
     facts, timeline = account.facts, account.timeline
-    image, check = candidate.image, candidate.check
-    if check is not None:
-        image = image.with_version(image.tag, image.digest or check.digest)
+    image = candidate.image  # with the digest that the registry has under a tag
     # That a tag ran proves the digest that the registry has under it, and none that is only named.
-    is_by_tag = not account.wish.is_named or (check is not None and check.has_tag)
+    is_by_tag = check.has_tag or not account.wish.is_named
     has_run = partial(candidates.has_run, image, timeline, is_by_tag=is_by_tag)
     if candidate.is_told or has_run(History()):
         return candidate
