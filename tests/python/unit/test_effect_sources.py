@@ -1022,6 +1022,8 @@ REFUSED = {
         ("{{ .name }}", True),
         ("{{ .name }}-apps", True),
         ("apps\n{{- if .on }}", True),
+        ("{{ .name }}\n\n\n    a: b", True),
+        ("apps\n\n\n  a: [", False),
         ("'{{ .name }}'\n  a: [", False),
         ("apps # {{ .name }}\n  a: [", False),
         ("apps\n  a: [", False),

@@ -22,6 +22,7 @@ from gitops_rollback.decide.facts import (
     NeedRevision,
     Platforms,
     Revision,
+    ServiceAtTip,
 )
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import (
@@ -34,16 +35,20 @@ from gitops_rollback.errors import (
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import Build, Deed
+from gitops_rollback.repo.objects import Tip
 from unit.builders import (
     DEPLOYMENT,
+    PATH,
     PRESENT,
     at,
     bad_entry,
     changed,
     decided,
+    found_service,
     history,
     hold_of,
     image,
+    manifest,
     plainly,
     service_at_tip,
     state,
@@ -650,3 +655,14 @@ def test_of_another_image_that_runs_is_told_how_it_came_there(
         f"cart production runs {image(runs).canonical}, not {image('2').canonical} as --from says"
         f"{told}"
     )
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_file_that_cannot_be_read_is_told_where_the_configuration_names_it(
+    *, is_named: bool
+) -> None:
+    files = {PATH: manifest(str(image("1"))), "apps/cart/broken.yaml": b"image: [\n"}
+    config = '[services.cart]\nmanifests = ["apps/cart/*.yaml"]\n' if is_named else ""
+    at_tip = ServiceAtTip(Tip("main", "1" * 40), found_service(files, config), state("0>1"))
+    told = changed(replace(wish(), image=image("2")), at_tip).warnings
+    assert any("not looked into: apps/cart/broken.yaml" in one for one in told) is is_named

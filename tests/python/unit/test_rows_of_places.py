@@ -487,3 +487,21 @@ def test_entries_in_which_a_key_stands_twice_are_not_read_wherever_they_stand() 
     file = parse("a.yaml", f"[{TWICE}]".encode())
     with pytest.raises(ManifestError, match=r"a\.yaml:1:33: the key 'newTag' stands twice"):
         list(read_entries(Place(file, 0, "A", "a"), file.trees[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a:\n  b: c\n d: e\n", 3, 2),
+        ("a: b\nc: *d\n", 2, 4),
+        ("a: 'b\n", 2, 1),
+        ("a: b\n\tc: d\n", 2, 1),
+        ("{{- if .a }}\na: b\n", 1, 3),
+        ("a:\n  b: c\n{{- end }}\n", 4, 1),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_its_place(text: str, line: int, column: int) -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse("a.yaml", text.encode())
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert caught.value.message.startswith(f"a.yaml:{line}:{column} is ")
