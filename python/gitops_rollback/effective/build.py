@@ -18,6 +18,7 @@ from gitops_rollback.effective.grammar import (
     KUSTOMIZATION,
     TRANSFORMERS,
     Touch,
+    misshapen,
     odd_fields,
 )
 from gitops_rollback.effective.images import (
@@ -182,6 +183,14 @@ class Builder:
         for other in (one for one in names if one in self.raw and one != path):
             why = f"{other} stands beside it: {_FAILS}"
             hint = f"take one of them away, {ACCEPT}"
+            work.failures.append(Unknown(path, 1, "kustomization", why, hint))
+        if kustomization.root is not None:
+            work.failures += misshapen(path, kustomization.root)
+        if not kustomization.is_of_kustomize:
+            why, hint = (
+                f"its apiVersion and kind are not kustomize's: {_FAILS}",
+                f"mend it, {ACCEPT}",
+            )
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         for taken in self.absent.intersection(kustomization.taken) if self.absent else ():
             why, hint = f"it is not there: {_FAILS}", f"add it, or take it out, {ACCEPT}"

@@ -290,7 +290,8 @@ def _without_effect(key: FieldKey, image: ImageReference, idle: Idle) -> Finding
 def _of_reached(
     one: Landed, now: Landed | None, image: ImageReference, paths: tuple[str, ...]
 ) -> list[Finding]:
-    unknowns = dict.fromkeys((*one.unknowns, *(now.unknowns if now else ())))
+    left = now.unknowns if now else one.unknowns
+    unknowns = dict.fromkeys((*(u for u in one.unknowns if not u.is_of_form), *left))
     recipe = one.recipe if unknowns and (now is None or now.recipe) else None
     unproven = f"the image of {one.title} is not proven"
     found = [

@@ -14,11 +14,27 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.objects import LOOK, Unknown
-from gitops_rollback.manifest.document import text_of
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
+from gitops_rollback.manifest.document import (
+    is_null,
+    line_of,
+    printed,
+    reads_as_text,
+    text_of,
+    truth_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    Shape = str | list["Shape"] | dict[str, "Shape"]
+
+_MERGED = "<<"  # the key by which YAML takes in another mapping
+_NO_FIELD = "kustomize has no such field that is known here: the build fails"
+_MEND, _QUOTE = (
+    f"mend it, {ACCEPT}",
+    f"write it so (a text that looks like none in quotes), {ACCEPT}",
+)
 
 
 class Touch(Enum):
@@ -51,6 +67,75 @@ KUSTOMIZATION = _table(
     """,
     not_understood="helmCharts helmChartInflationGenerator",
 )
+_TEXT, _NUMBER, _TRUTH = "a text", "a whole number", "true or false"
+_ANY = "*"  # key of a mapping
+
+
+def _texts(names: str) -> dict[str, Shape]:
+    return dict.fromkeys(names.lower().split(), _TEXT)
+
+
+def _lists(names: str) -> dict[str, Shape]:
+    return {key: [_TEXT] for key in names.lower().split()}
+
+
+_TEXTS: dict[str, Shape] = {_ANY: _TEXT}
+_MARKS: dict[str, Shape] = {"labels": _TEXTS, "annotations": _TEXTS}
+_CHOICE = _texts("group version kind name namespace annotationSelector labelSelector")
+_PART: dict[str, Shape] = {**_texts("delimiter encoding"), "index": _NUMBER, "create": _TRUTH}
+_PLACE: dict[str, Shape] = {**_texts("group version kind path"), "create": _TRUTH}
+_PATCH: dict[str, Shape] = {**_texts("path patch"), "target": _CHOICE, "options": {_ANY: _TRUTH}}
+_OPTIONS: dict[str, Shape] = {**_MARKS, "disablenamesuffixhash": _TRUTH, "immutable": _TRUTH}
+_GENERATOR: dict[str, Shape] = {
+    **_texts("name namespace behavior env type"),
+    **_lists("literals files envs"),
+    "options": _OPTIONS,
+}
+_IMAGE = _texts("name newName newTag tagSuffix digest")
+# What kustomize reads the fields into (api/types, v5), which it refuses to do with anything else;
+# their names in small letters, for it takes any case.
+_SHAPE: Shape = {
+    **_texts("apiVersion kind namePrefix nameSuffix namespace"),
+    **_lists("patchesStrategicMerge resources components crds bases configurations generators"),
+    **_lists("transformers validators buildMetadata"),
+    **dict.fromkeys(("openapi", "commonlabels", "commonannotations"), _TEXTS),
+    **{key: [_PATCH] for key in ("patches", "patchesjson6902")},
+    **{key: [_IMAGE] for key in ("images", "imagetags")},
+    **{key: [_GENERATOR] for key in ("configmapgenerator", "secretgenerator")},
+    "metadata": {**_texts("name namespace"), **_MARKS},
+    "labels": [
+        {
+            "pairs": _TEXTS,
+            "includeselectors": _TRUTH,
+            "includetemplates": _TRUTH,
+            "fields": [_PLACE],
+        }
+    ],
+    "replacements": [
+        {
+            **_texts("path sourceValue"),
+            "source": {**_texts("group version kind name namespace fieldPath"), "options": _PART},
+            "targets": [
+                {
+                    "select": _CHOICE,
+                    "reject": [_CHOICE],
+                    "fieldpaths": [_TEXT],
+                    "options": _PART,
+                }
+            ],
+        }
+    ],
+    "replicas": [{"name": _TEXT, "count": _NUMBER}],
+    "vars": [
+        {
+            "name": _TEXT,
+            "objref": _texts("apiVersion group version kind name namespace"),
+            "fieldref": {"fieldpath": _TEXT},
+        }
+    ],
+    "sortoptions": {"order": _TEXT, "legacysortoptions": _lists("orderFirst orderLast")},
+    "generatoroptions": _OPTIONS,
+}
 # The transformers that `transformers` can name and kustomize has built in (api/internal/plugins).
 TRANSFORMERS = _table(
     followed="""
@@ -111,3 +196,42 @@ def odd_fields(
         elif touch is Touch.NOT_UNDERSTOOD:
             why = "what it makes is not followed"
             yield Unknown(path, key.start_mark.line + 1, name, why, LOOK)
+
+
+def misshapen(
+    path: str, node: yaml.Node, line: int = 1, shape: Shape = _SHAPE, of: str = ""
+) -> Iterator[Unknown]:
+    """Yield what of a kustomization cannot be read: a number for a text, one item for a list.
+
+    `line` is that of its key. Fields of the whole that there are not are told by `odd_fields`.
+    """
+    if is_null(node) or _is_of(node, shape):
+        return
+    if isinstance(shape, list) and isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            start = line if isinstance(item, yaml.ScalarNode) else line_of(item)
+            yield from misshapen(path, item, start, shape[0], of)
+    elif isinstance(shape, dict) and isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = text_of(key) or ""
+            inner = shape.get(_ANY) or shape.get(name.lower())
+            within = f"{of}.{name}" if of else name
+            if inner is not None:
+                yield from misshapen(path, value, line_of(key), inner, within)
+            elif of and name != _MERGED:
+                yield Unknown(path, line_of(key), within, _NO_FIELD, _MEND, is_of_form=True)
+    else:
+        wanted = "a list" if isinstance(shape, list) else "a mapping"
+        wanted, hint = (shape, _QUOTE) if isinstance(shape, str) else (wanted, _MEND)
+        why = f"kustomize reads {wanted} there, and this is none: the build fails"
+        yield Unknown(path, line, of or "this file", why, hint, is_of_form=True)
+
+
+def _is_of(node: yaml.Node, shape: Shape) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        return False
+    if shape == _TEXT:
+        return reads_as_text(node)
+    if shape == _TRUTH:
+        return truth_of(node) is not None
+    return shape == _NUMBER and printed(node).removeprefix("-").isdecimal()

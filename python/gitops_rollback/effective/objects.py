@@ -60,13 +60,17 @@ _UNNAMED = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})  #
 
 @dataclass(frozen=True)
 class Unknown:
-    """What could touch an image and is not followed: where it stands, and what to do about it."""
+    """What could touch an image and is not followed: where it stands, and what to do about it.
+
+    One that `is_of_form` is of the text alone, so that an edit can mend it.
+    """
 
     path: str
     line: int
     construct: str
     why: str
     hint: str = ""
+    is_of_form: bool = False
 
     @property
     def text(self) -> str:

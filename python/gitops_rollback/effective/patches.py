@@ -90,8 +90,8 @@ class Patcher:
         work.paths.append(file.path if patch.path else patch.by)
         is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
         one = _Applied(self, patch, file, doubt, work)
-        if target is None and is_json:
-            one.fail("a JSON patch needs a target")
+        if target is None and (is_json or not roots):
+            one.fail(f"{'a JSON' if is_json else 'an empty'} patch needs a target")
         elif target is not None and len(roots) != 1:
             one.fail("one patch with a target has one document")
         elif is_json:

@@ -460,6 +460,12 @@ def reads_as_string(value: str) -> bool:
     return tag_of(value) == STRING
 
 
+def reads_as_text(node: yaml.ScalarNode) -> bool:
+    """Tell whether a program in Go reads a text in a scalar: no number or truth; a date is one."""
+    value = str(node.value)
+    return bool(node.style) or not (value in _TRUTHS or _OTHER_IN_YAML_1_2.fullmatch(value))
+
+
 def printed(node: yaml.ScalarNode) -> str:
     """Return what a program in Go prints for a plain number or truth; empty for anything else.
 

@@ -301,6 +301,14 @@ class Kustomization:
         )
 
     @property
+    def is_of_kustomize(self) -> bool:
+        """Whether kind and apiVersion are those of a kustomization, where there are any."""
+        kind, version = (text_of(lookup(self.root, key)) for key in ("kind", "apiVersion"))
+        number = "v1alpha1" if kind == COMPONENT else "v1beta1"
+        is_kind = kind in (None, "", "Kustomization", COMPONENT)
+        return is_kind and version in (None, "", f"kustomize.config.k8s.io/{number}")
+
+    @property
     def is_component(self) -> bool:
         """Whether it is a part of others, and nothing by itself."""
         return text_of(lookup(self.root, "kind")) == COMPONENT

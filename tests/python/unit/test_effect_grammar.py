@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gitops_rollback.effective import grammar
+from gitops_rollback.effective.effect import judge
+from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.kustomize import FIELDS
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
@@ -24,6 +27,7 @@ TABLES = (
     grammar.POST_RENDERER,
 )
 CART = DEPLOYMENT.format(image="acme/cart:1")
+DATA = CART.encode()
 FLUX = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -58,7 +62,7 @@ def test_the_table_of_kustomize_has_the_fields_that_are_read_in_any_case() -> No
 
 @pytest.mark.parametrize("name", [k for k, v in grammar.KUSTOMIZATION.items() if v.name == "NEVER"])
 def test_what_cannot_touch_an_image_does_not_matter(name: str) -> None:
-    text = f"resources: [a.yaml]\n{name}: {{}}\n"
+    text = f"resources: [a.yaml]\n{name}:\n"
     assert unknowns({"kustomization.yaml": text, "a.yaml": CART}) == []
 
 
@@ -101,3 +105,91 @@ def test_a_field_that_is_not_known_leaves_the_image_unproven(
 ) -> None:
     found = unknowns({"a.yaml": CART, path: text})
     assert any(one.startswith(construct) for one in found) if construct else found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "construct"),
+    [
+        ("commonLabels:\n  version: 1", "commonLabels.version"),
+        ("commonAnnotations: {a: y}", "commonAnnotations.a"),
+        ("labels: [{pairs: {v: 1.0}}]", "labels.pairs.v"),
+        ("images: [{name: redis, newTag: 7}]", "images.newTag"),
+        ("images:\n- name: redis\n  newTag: 1234567", "images.newTag"),
+        ("images: [{name: redis, newTag: 12e4567}]", "images.newTag"),
+        ("images: [{name: redis, tag: v7}]", "images.tag"),
+        ("images: {name: redis, newTag: v7}", "images"),
+        ("replicas: [{name: cart, count: '3'}]", "replicas.count"),
+        ("replicas: [{name: cart, count: 1.5}]", "replicas.count"),
+        ("namePrefix: 1", "namePrefix"),
+        ("configMapGenerator: [{name: c, files: f.txt}]", "configMapGenerator.files"),
+        ("configMapGenerator:\n- name: c\n  literals:\n  - 1", "configMapGenerator.literals"),
+        ("generatorOptions: {disableNameSuffixHash: 'true'}", "generatorOptions.disable"),
+        ("sortOptions: [fifo]", "sortOptions"),
+    ],
+)
+def test_what_kustomize_cannot_read_fails_the_build_of_all_beside_it(
+    text: str, construct: str
+) -> None:
+    files = {"kustomization.yaml": f"resources: [a.yaml]\n{text}\n", "a.yaml": CART}
+    [found] = unknowns(files)
+    assert re.match(rf"kustomization.yaml:\d: {construct}.*: the build fails", found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commonLabels: {version: '1'}\ncommonAnnotations:\n",
+        "images: [{name: redis, newtag: v7, Digest: }]",
+        "images: [{name: redis, newTag: 2026-01-15}, {name: a, newTag: 1.2.3}]",
+        "replicas: [{name: cart, count: 3}]\ngeneratorOptions: {immutable: on}",
+        "replicas: [{<<: {count: 1}, name: cart}]",
+        "configMapGenerator: [{name: c, literals: [a=1], options: {labels: {a: b}}}]",
+        "metadata: {name: prod}\nsortOptions: {order: fifo}\nbuildMetadata: [originAnnotations]",
+    ],
+)
+def test_what_kustomize_reads_is_no_doubt(text: str) -> None:
+    assert unknowns({"kustomization.yaml": f"resources: [a.yaml]\n{text}\n", "a.yaml": CART}) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization", 0),
+        ("kind: Kustomization", 0),
+        ("apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization", 1),
+        ("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization", 1),
+        ("kind: Kustomize", 1),
+    ],
+)
+def test_a_kustomization_of_another_kind_or_version_fails_the_build(head: str, said: int) -> None:
+    files = {"kustomization.yaml": f"{head}\nresources: [a.yaml]\n", "a.yaml": CART}
+    found = unknowns(files)
+    assert len(found) == said
+    assert all("are not kustomize's" in one for one in found)
+
+
+def test_a_patch_of_nothing_fails_the_build_where_it_has_no_target() -> None:
+    files = {"a.yaml": CART, "p.yaml": "# off for now\n"}
+    for patch in ("patches: [{path: p.yaml}]", "patchesStrategicMerge: [p.yaml]"):
+        text = f"resources: [a.yaml]\n{patch}\n"
+        [found] = unknowns(files | {"kustomization.yaml": text})
+        assert "an empty patch needs a target" in found
+
+
+@pytest.mark.parametrize(("tag", "other", "found"), [("1234567", "v7", 0), ("1.2.3", "7", 1)])
+def test_an_edit_mends_the_number_that_it_replaces_and_no_other(
+    tag: str, other: str, found: int
+) -> None:
+    text = (
+        "resources: [a.yaml]\nimages:\n- name: acme/cart\n  newTag: {tag}\n"
+        f"- name: redis\n  newTag: {other}\n"
+    )
+    before, after = (
+        read_manifests({"kustomization.yaml": text.format(tag=one).encode(), "a.yaml": DATA})
+        .effective({}, Environment("production"))
+        .effect
+        for one in (tag, "1.5.0")
+    )
+    [one] = before.landed
+    meant = {one.decider: parse_image("acme/cart:1.5.0")}
+    assert [finding.code for finding in judge(before, after, meant)] == ["unknown"] * found
