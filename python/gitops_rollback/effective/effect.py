@@ -78,10 +78,7 @@ class Idle:
     """Why a field decides no image, what to do so that it does, and what files tell that."""
 
     why: str
-    hint: str = (
-        "name the file that decides in `manifests` of the configuration, or, if you know that it "
-        "has effect, --accept effect"
-    )
+    hint: str = f"name what decides in the configuration: its file in `manifests`, {ACCEPT}"
     paths: tuple[str, ...] = ()
 
 

@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_NO_SUCH = "nothing that the patch is for has such a container"
+_BE_FOR_SUCH = f"let it be for what has one, or take it out, {ACCEPT}"
+_NAME_ONE = (
+    "give it the name of an image there, or, where a custom resource has that image, configure its "
+    f"place (`fields`), or take it out, {ACCEPT}"
+)
 _LATER = "values that come later set it, or nothing takes the text that it stands in"
 
 
@@ -382,16 +388,14 @@ class _Resolver:
     def _why_spare(self, one: ImageField, path: str) -> Idle | None:
         if one.scalar.block is not None:
             is_value = one.form == HELM
-            return Idle(
-                _LATER if is_value else "nothing that the patch is for has such a container"
-            )
+            return Idle(_LATER) if is_value else Idle(_NO_SUCH, _BE_FOR_SUCH)
         if one.form == KUSTOMIZE:
-            return Idle("no image of its kustomization bears that name")
+            return Idle("no image of its kustomization bears that name", _NAME_ONE)
         if path in self._roots.taken:
-            why = "nothing that it patches has such a container"
-            return None if one.form == HELM else Idle(why)
+            return None if one.form == HELM else Idle(_NO_SUCH, _BE_FOR_SUCH)
         if one.form == PATCH:
-            return Idle("no kustomization takes the patch")
+            hint = f"list it under `patches` of a kustomization, {ACCEPT}"
+            return Idle("no kustomization takes the patch", hint)
         ruling = self._roots.ruling(path)
         if ruling is None or one.kind == "Values" or not self._holds(path):
             return None

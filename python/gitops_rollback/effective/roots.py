@@ -374,7 +374,8 @@ class Roots:
         """Note entries that are for what does not stand on this branch."""
         for entry in entries:
             why = f"it is for files that are not on this branch: {to.why}"
-            self.elsewhere[entry.field.key] = Idle(why)
+            hint = to.hint or f"deploy in the repository that has them (--repository), {ACCEPT}"
+            self.elsewhere[entry.field.key] = Idle(why, hint)
 
     def _flux_root(self, applier: Applier, to: Pointing) -> Root | None:
         """Return what a Flux Kustomization applies; None where nothing of it was read."""
