@@ -62,9 +62,11 @@ def test_the_five_commands_that_it_prints_work_as_they_stand(
 
 def test_the_single_file_is_the_same_whenever_it_is_built(tmp_path: Path) -> None:
     files = [tmp_path / "a.pyz", tmp_path / "b.pyz"]
-    for file in files:
+    odd = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "1"}
+    for file, umask, more in zip(files, (0o022, 0o077), ({}, odd), strict=True):
         line = [sys.executable, str(ROOT / "tools" / "release.py"), "--output", str(file)]
-        subprocess.run(line, check=True, capture_output=True)
+        environment = {"PATH": os.environ["PATH"], **more}
+        subprocess.run(line, umask=umask, env=environment, check=True, capture_output=True)
     assert files[0].read_bytes() == files[1].read_bytes()
     for file in files:
         told = (tmp_path / f"{file.name}.sha256").read_text()

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -376,19 +377,19 @@ def test_the_bill_of_materials_names_every_pin_with_its_sum_and_licence() -> Non
 
 @needs_archive
 def test_built_twice_it_is_the_same(tmp_path: Path) -> None:
-    sources = build_helper.work_tree_sources()
-    others = dependencies.unpack(DEPENDENCIES.read_bytes())
-    for name in ("one", "other"):
+    """And as it is here, wherever, whenever and by whomever."""
+    odd = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONUTF8": "0",
+           "SOURCE_DATE_EPOCH": "1"}  # fmt: skip
+    for name, umask, more in (("one", 0o022, {}), ("an öther", 0o077, odd)):
         folder = tmp_path / name
         folder.mkdir()
-        shuffled = dict(sorted(sources.items(), reverse=name == "other"))
-        own = dependencies.pack(build_helper.own_files(shuffled))
-        packed = dependencies.compress(dependencies.pack(dict(sorted(others.items()))))
-        build_helper.write(folder, own, packed, shuffled)
-
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
-    assert (tmp_path / "one" / ARCHIVE.name).read_bytes() == ARCHIVE.read_bytes()
+        for kept in (DEPENDENCIES, RESOURCES / build_helper.PROPERTIES):
+            shutil.copy(kept, folder)
+        tool = [sys.executable, str(ROOT / "tools" / "build_helper.py"), "--output", str(folder)]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **more}
+        subprocess.run(tool, umask=umask, env=environment, check=True, capture_output=True)
+        for path in folder.iterdir():
+            assert path.read_bytes() == (RESOURCES / path.name).read_bytes(), path
 
 
 @needs_archive
