@@ -357,7 +357,8 @@ def test_files_without_an_image_are_left_out_and_unreadable_ones_reported() -> N
     assert reasons["twice.yaml"] == twice
     assert "not UTF-8" in reasons["latin.yaml"]
     assert list(found.only(["pod.yaml", "latin.yaml"]).files) == ["pod.yaml"]
-    assert [s.path for s in found.only(["latin.yaml"]).skipped] == ["latin.yaml"]
+    [skip] = found.only(["latin.yaml"]).skipped
+    assert skip.to_json() == {"path": "latin.yaml", "reason": reasons["latin.yaml"]}
 
 
 def test_services_are_named_by_configuration_and_else_by_discovery() -> None:
