@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.charts import VALUES_FILE, merged
+from gitops_rollback.effective.grammar import ARGO_HELM, ARGO_KUSTOMIZE, Touch
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
@@ -38,38 +39,6 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.kustomize import ImageEntry
-
-# What an Application says of kustomize that cannot touch an image.
-_HARMLESS = frozenset(
-    {
-        "version",
-        "namePrefix",
-        "nameSuffix",
-        "commonLabels",
-        "commonAnnotations",
-        "commonAnnotationsEnvsubst",
-        "forceCommonLabels",
-        "forceCommonAnnotations",
-        "labelWithoutSelector",
-        "labelIncludeTemplates",
-        "replicas",
-        "namespace",
-    }
-)
-
-# What it says of a chart that cannot (argoproj/argo-cd, ApplicationSourceHelm).
-_HARMLESS_TO_CHARTS = frozenset(
-    {
-        "ignoreMissingValueFiles",
-        "namespace",
-        "passCredentials",
-        "releaseName",
-        "skipCrds",
-        "skipSchemaValidation",
-        "skipTests",
-        "version",
-    }
-)
 
 # What of a glob is followed: stars, question marks, and braces that are not nested.
 _PLAIN_GLOB = regex(r"(?:[^{}\[\]\\,]|\{[^{}\[\]\\]*\})*")
@@ -141,7 +110,7 @@ def argo_additions(
         source, overrides = _overridden(written, application.name, charts)
         options = lookup(source, "kustomize")
         folder = text_of(lookup(source, "path"))
-        if folder is None or not entries(options).keys() - _HARMLESS:
+        if folder is None or not _changing(options, ARGO_KUSTOMIZE):
             continue
         path, line = application.file.path, line_of(source)
         images = _images(application, pointer, written, overrides, charts)
@@ -149,7 +118,7 @@ def argo_additions(
         doubts = tuple(
             Unknown(path, line_of(value), f"kustomize.{key}", "not followed", LOOK)
             for key, value in entries(options).items()
-            if key not in _HARMLESS and key != "images"
+            if key not in ARGO_KUSTOMIZE
         )
         pointing = _pointing(source, sources)
         if pointing.whose in (Whose.UNKNOWN, Whose.OTHER_REVISION):
@@ -178,12 +147,16 @@ def _images(
 
 def changes_of(source: yaml.Node) -> set[str]:
     """Return what a source says that may change an image: of kustomize, of a chart."""
-    harmless = {"kustomize": _HARMLESS, "helm": _HARMLESS_TO_CHARTS}
+    tables = {"kustomize": ARGO_KUSTOMIZE, "helm": ARGO_HELM}
     return {
         f"{tool}.{key}"
-        for tool, keys in harmless.items()
-        for key in entries(lookup(source, tool)).keys() - keys
+        for tool, table in tables.items()
+        for key in _changing(lookup(source, tool), table)
     }
+
+
+def _changing(options: yaml.Node | None, table: Mapping[str, Touch]) -> list[str]:
+    return [key for key in entries(options) if table.get(key) is not Touch.NEVER]
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,23 @@ HELM_RELEASE = _table(
         storageNamespace targetNamespace test timeout uninstall upgrade waitStrategy
     """,
 )
+# What an Application of Argo CD says of kustomize, and of a chart (argoproj/argo-cd,
+# ApplicationSourceKustomize, ApplicationSourceHelm).
+ARGO_KUSTOMIZE = _table(
+    followed="images",
+    never="""
+        version namePrefix nameSuffix commonLabels commonAnnotations commonAnnotationsEnvsubst
+        forceCommonLabels forceCommonAnnotations labelWithoutSelector labelIncludeTemplates replicas
+        namespace
+    """,
+)
+ARGO_HELM = _table(
+    followed="fileParameters parameters valueFiles values valuesObject",
+    never="""
+        ignoreMissingValueFiles namespace passCredentials releaseName skipCrds skipSchemaValidation
+        skipTests version
+    """,
+)
 POST_RENDERER = _table(followed="images patches patchesJson6902 patchesStrategicMerge")
 
 
