@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.effect import restored
 from gitops_rollback.decide.facts import (
+    Facts,
     FirstTry,
+    NeedFilesAt,
     NeedSchemaLabels,
     NeedStorage,
     Platforms,
@@ -20,6 +23,8 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
+from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, Finding
+from gitops_rollback.effective.proof import Recipe
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
 from gitops_rollback.ledger.records import ManifestCopy, digest_of_bytes
 from gitops_rollback.repo.objects import Tip
@@ -338,3 +343,28 @@ def test_plainly_nobody_is_asked_for_more_than_the_choice() -> None:
 
     changed(wish(), there(), answer)
     assert asked == ["NeedRecord", "NeedCheck", "NeedPlatforms", "NeedLog", "NeedRevision"]
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, OTHER, WARNING])
+@pytest.mark.parametrize("recipe", [None, Recipe("apps")])
+@pytest.mark.parametrize("commit", [None, "2" * 40])
+@pytest.mark.parametrize("paths", [(), (PATH,)])
+@pytest.mark.parametrize("is_as_then", [True, False])
+def test_an_effect_is_restored_unless_another_is_sure_or_a_file_changed(
+    code: str,
+    recipe: Recipe | None,
+    commit: str | None,
+    paths: tuple[str, ...],
+    *,
+    is_as_then: bool,
+) -> None:
+    """What takes effect surely, and is not what was meant, is so whatever was before."""
+    at = built()
+    then = {PATH: at.found.manifests.raw[PATH]} if is_as_then else {PATH: CLAIM.encode()}
+    known = {NeedFilesAt(commit, (PATH,)): then} if commit else {}
+    facts = Facts(at, URL).knowing(known)
+    found = restored(facts, [Finding(code, "it may not", paths=paths, recipe=recipe)], (), commit)
+    is_restored = code == UNKNOWN or (code == OTHER and recipe is not None)
+    is_restored = is_restored and is_as_then and bool(commit and paths)
+    told = "cart production: it may not; but nothing of it changed since the image ran"
+    assert found == (told if is_restored else "")
