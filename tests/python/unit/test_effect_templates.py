@@ -1649,6 +1649,12 @@ GIVEN = {
         "acme/cart",
     ),
     "as the chart's": ("acme/{{ .Chart.Name }}:{{ .Values.tag }}", "{}", "acme/cart"),
+    "beside one that is not known": (
+        "acme/pay:{{ .Values.tag }}\n---\nimage: {{ .Release.Name }}:{{ .Values.tag }}",
+        "{}",
+        "acme/pay",
+    ),
+    "of the release": ("{{ .Release.Name }}:{{ .Values.tag }}", "{}", ""),
     "as several": (
         "acme/pay:{{ .Values.tag }}\n---\nimage: acme/web:{{ .Values.tag }}",
         "{}",
