@@ -361,8 +361,9 @@ def test_an_effect_is_restored_unless_another_is_sure_or_a_file_changed(
     """What takes effect surely, and is not what was meant, is so whatever was before."""
     at = built()
     then = {PATH: at.found.manifests.raw[PATH]} if is_as_then else {PATH: CLAIM.encode()}
-    known = {NeedFilesAt(commit, (PATH,)): then} if commit else {}
-    facts = Facts(at, URL).knowing(known)
+    facts = Facts(at, URL)
+    if commit:
+        facts = facts.knowing({NeedFilesAt(commit, (PATH,)): then})
     found = restored(facts, [Finding(code, "it may not", paths=paths, recipe=recipe)], (), commit)
     is_restored = code == UNKNOWN or (code == OTHER and recipe is not None)
     is_restored = is_restored and is_as_then and bool(commit and paths)
