@@ -198,9 +198,9 @@ class Patch:
     line: int
     path: str | None = None
     text: str = ""
-    target: yaml.Node | None = field(default=None, repr=False)
-    options: yaml.Node | None = field(default=None, repr=False)
-    inline: yaml.ScalarNode | None = field(default=None, repr=False)
+    target: yaml.Node | None = field(default=None, repr=False, compare=False)
+    options: yaml.Node | None = field(default=None, repr=False, compare=False)
+    inline: yaml.ScalarNode | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1119,6 +1119,26 @@ def test_what_kustomizations_make_of_one_another_is_known_or_refused(number: int
     assert why in deployed(APPS | {"apps/k.yaml": chain_of(number)})
 
 
+def test_patches_that_a_kustomization_gives_to_all_others_are_known() -> None:
+    """A cluster gives its defaults to all of its applications so (onedr0p's cluster template)."""
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "_"}}
+    inner = {
+        "patch": json.dumps({**body, "spec": {"replicas": 2}}),
+        "target": {"kind": "Deployment"},
+    }
+    group = "kustomize.toolkit.fluxcd.io/v1"
+    outer = {"apiVersion": group, "kind": "Kustomization", "metadata": {"name": "_"}}
+    patch = json.dumps({**outer, "spec": {"patches": [inner]}})
+    patches = json.dumps([{"patch": patch, "target": {"kind": "Kustomization"}}])
+    files = {
+        "clusters/all.yaml": flux("flux-system", f"patches: {patches}", name="all", path="./of"),
+        "of/cart.yaml": flux("flux-system", name="cart", path="./apps"),
+    }
+    after = deployed(APPS | files)
+    assert isinstance(after, dict), after
+    assert set(after) == set(deployed(APPS))
+
+
 def test_a_template_of_a_chart_applies_nothing_and_stops_nothing() -> None:
     template = flux("ours", IMAGES) + "{{- if .Values.on }}\n"
     after = deployed(APPS | {"chart/Chart.yaml": "name: x\n", "chart/templates/k.yaml": template})
