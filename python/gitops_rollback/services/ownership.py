@@ -222,8 +222,7 @@ def unknown(
 ) -> ConfigError | ManifestError:
     """Return the error for a service without any image field, with the likeliest reason."""
     where = environment.told
-    elsewhere = find_elsewhere(service, settings, manifests, environment)
-    certain = elsewhere or _of_another(service, settings, manifests.effective({}, environment))
+    certain = _certain(service, settings, manifests, environment)
     if certain is not None:
         return certain
     unread = _unread_of(service, settings, manifests)
@@ -264,6 +263,33 @@ def _naming(service: str, environment: Environment, path: str) -> str:
     own = path.removeprefix(f"{environment.path}/") if environment.path else path
     return (
         f'if that is its own, say its file in [services.{service}] of {FILE}: manifests = ["{own}"]'
+    )
+
+
+def _certain(
+    service: str, settings: Settings, manifests: Manifests, environment: Environment
+) -> ConfigError | ManifestError | None:
+    found = manifests.effective(settings.kinds, environment, settings.fields)
+    return (
+        _of_other_containers(service, settings, found)
+        or find_elsewhere(service, settings, manifests, environment)
+        or _of_another(service, settings, manifests.effective({}, environment))
+    )
+
+
+def _of_other_containers(
+    service: str, settings: Settings, found: EffectiveFields
+) -> ConfigError | None:
+    """Return that a service has none of the containers that it is configured with."""
+    own = found.named(service) or (found.live if settings.manifests else ())
+    there = {container for field in own for container in field.containers}
+    if not there or not settings.containers or settings.containers & there:
+        return None
+    wanted = sorted(settings.containers)
+    return ConfigError(
+        f"no container of '{service}' is called {' or '.join(wanted)}; there is: "
+        f"{', '.join(sorted(there))}",
+        nearest_hint(wanted[0], there) or f"check `containers` of [services.{service}] in {FILE}",
     )
 
 

@@ -74,6 +74,18 @@ def test_a_workload_with_a_side_car_is_ambiguous_until_a_container_is_named() ->
     assert values({"a.yaml": file}, config) == ["a.yaml server acme/server:1"]
 
 
+@pytest.mark.parametrize(
+    ("named", "hint"), [("servr", "did you mean server?"), ("web", "check `containers`")]
+)
+def test_a_container_that_is_not_there_is_told_with_those_that_are(named: str, hint: str) -> None:
+    file = pod("acme/cart:1") + b"  - {name: proxy, image: 'envoy:1'}\n"
+    for more in ("", "image = 'acme/cart'\n", "manifests = ['a.yaml']\n"):
+        config = f'[services.cart]\ncontainers = ["{named}"]\n{more}'
+        with pytest.raises(ConfigError, match=rf"is called {named}; there is: .*server") as caught:
+            found_service({"a.yaml": file}, config)
+        assert hint in caught.value.hint
+
+
 def test_fields_that_disagree_are_an_error_with_the_lines_to_add() -> None:
     files = {"a.yaml": pod("acme/cart:1"), "b.yaml": pod("acme/cart:2", container="b")}
     with pytest.raises(ConfigError, match=r"the image: acme/cart:1 .*acme/cart:2") as e:
