@@ -29,7 +29,7 @@ from gitops_rollback.manifest.image_field import (
     Place,
 )
 from gitops_rollback.manifest.kustomize import read_entries
-from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.objects import image_nodes, objects_of
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
 from unit.builders import DEPLOYMENT
@@ -505,3 +505,13 @@ def test_what_is_no_yaml_is_told_with_its_place(text: str, line: int, column: in
         parse("a.yaml", text.encode())
     assert (caught.value.line, caught.value.column) == (line, column)
     assert caught.value.message.startswith(f"a.yaml:{line}:{column} is ")
+
+
+@pytest.mark.parametrize("kind", ["Cart", "Deployment"])
+def test_an_image_at_a_pointer_is_called_by_its_way(kind: str) -> None:
+    text = f"kind: {kind}\nmetadata: {{name: a}}\nspec: {{web: {{main: 'acme/cart:1'}}}}\n"
+    [item] = objects_of(parse("a.yaml", f"apiVersion: v1\n{text}".encode()))
+    found = image_nodes(item, {}, ["/spec/web/main", "/spec/web/gone", "/spec/web"])
+    assert [(one.container, one.pointer, one.form) for one in found] == [
+        ("spec.web.main", "/spec/web/main", POINTED)
+    ]
