@@ -446,6 +446,8 @@ def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:
         yield f"{source}: {problem}; {_MEANING[source]}"
     if not account.timeline.explains:
         yield f"no state file, record or commit explains how {facts.running.canonical} came to run"
+    if not judged and wish.as_of is None and wish.strategy != REGISTRY:
+        yield from _where_history_ends(account)
     for candidate in judged:
         if candidate.verdict == "chosen" and ARTIFACT not in problems:
             yield from _unproven(facts, candidate)
@@ -455,6 +457,17 @@ def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:
         if candidates.reaches(entries, wish.as_of):
             reach = "what was done before that is dated after it, so a clock was wrong"
         yield f"{UNKNOWN_TIME}{wish.as_of} is not known: {reach or 'no commit tells'}"
+
+
+def _where_history_ends(account: Account) -> Iterator[str]:
+    """Say of which commit nothing older is known, where no image was found to go back to."""
+    history, [field, *_others] = account.history, account.facts.at.found.fields
+    for first in history.entries[-1:]:
+        what = f"{field.kind} {field.name}, container '{field.container}', with this repository"
+        if history.begins:
+            yield f"Git tells of no {what}, before {first.commit[:12]} of {first.at}"
+        else:
+            yield f"Git tells nothing of before {first.commit[:12]} of {first.at}"
 
 
 def _problems(account: Account) -> dict[str, str]:

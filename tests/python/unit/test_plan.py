@@ -880,3 +880,14 @@ def test_where_the_registry_has_none_it_is_said_that_the_ledger_knows_one() -> N
     error = obstacle(plan)
     assert error is not None
     assert error.hint == "what ran before is known: 1; --strategy auto goes by it"
+
+
+def test_where_no_image_is_known_the_commit_is_named_at_which_history_ends() -> None:
+    [first] = history("7")
+    where = f"before {first.commit[:12]} of {first.at}"
+    of_all = World("7", history=(first,)).plan()
+    of_some = World("7", history=(replace(first, is_oldest=True),)).plan()
+    assert of_all.chosen is of_some.chosen is None
+    what = "Deployment cart, container 'server', with this repository"
+    assert f"Git tells of no {what}, {where}" in of_all.findings
+    assert f"Git tells nothing of {where}" in of_some.findings
