@@ -78,18 +78,23 @@ class Reach:
     def has(self, folder: str) -> bool:
         """Tell whether a folder, or one above it, is reached."""
         while not self.folders.fullmatch(folder):
-            if not folder:
+            above = posixpath.dirname(folder)
+            if above == folder:  # the root: of the repository, or `/` of a whole path
                 return False
-            folder = posixpath.dirname(folder)
+            folder = above
         return True
 
 
 def as_built(
-    raw: Iterable[FluxKustomization], built: Iterable[Resource], files: Mapping[str, ParsedFile]
+    raw: Iterable[FluxKustomization],
+    built: Iterable[Resource],
+    files: Mapping[str, ParsedFile],
+    patches: Collection[str],
 ) -> list[Applier]:
     """Return Flux Kustomizations as overlays and other Kustomizations made them.
 
-    One that several overlays take is there several times; one that nothing built is as written.
+    One that several overlays take is there several times; one that nothing built is as written, but
+    for files that are patches: what stands in these is of the object that they patch.
     """
     made: dict[tuple[str, str], list[yaml.Node]] = {}
     for resource in built:
@@ -101,7 +106,7 @@ def as_built(
     return [
         _applier(one, node, files[one.file_path])
         for one in raw
-        for node in made.get((one.file_path, one.name), [None])
+        for node in made.get((one.file_path, one.name), [] if one.file_path in patches else [None])
     ]
 
 

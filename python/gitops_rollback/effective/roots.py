@@ -151,6 +151,13 @@ class Roots:
         self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields, tree.absent)
         self.charts = Charts(tree.raw, self.builder.parsed)
         self.taken = {path for one in self.by_folder.values() for path in one.references}
+        resources = {path for one in self.by_folder.values() for path in one.resources}
+        self._patches = {
+            patch.path
+            for one in self.by_folder.values()
+            for patch in (*one.patches, *one.json_patches)
+            if patch.path is not None and patch.path not in resources
+        }
         unread = (skip.path for skip in tree.skipped if is_kustomization(skip.path))
         self._unreadable = frozenset(map(posixpath.dirname, unread))
         files = (file for path, file in tree.files.items() if not is_kustomization(path))
@@ -158,7 +165,7 @@ class Roots:
         self.sources = read_sources_of(self.objects, tree.home, tree.raw)
         self.unread = self._unreadable_appliers()
         self._written = [one for i in self.objects if (one := flux_kustomization(i)) is not None]
-        self.flux = [Applier(one) for one in self._written]
+        self.flux = [Applier(one) for one in self._written if not self._is_incomplete(one)]
         reaches = (reach_of_path(one) for one in self._written)
         self._reaches = [reach for item in self.objects for reach in reaches_of_set(item)]
         self._reaches += [reach for reach in reaches if reach is not None]
@@ -182,7 +189,7 @@ class Roots:
         roots = list(self._every())
         for _level in range(_MOST_LEVELS):
             built = [one for root in roots for one in root.work.resources]
-            found = as_built(self._written, built, self._tree.files)
+            found = as_built(self._written, built, self._tree.files, self._patches)
             if found == self.flux and _have_same_sources(found, self.flux):
                 break
             self.flux = found
@@ -192,6 +199,15 @@ class Roots:
         built = [one for root in roots for one in root.work.resources]
         self._reaches += changed_applications(self._applications, built)
         return roots
+
+    def _is_incomplete(self, flux: FluxKustomization) -> bool:
+        """Tell whether it is a part until a kustomization is built: a patch, or without its path.
+
+        Applied as it is written, each of some hundreds would take the whole repository.
+        """
+        path = flux.file_path
+        has_path = lookup(flux.spec, "path") is not None
+        return path in self._patches or (path in self.taken and not has_path)
 
     def reached(self, folder: str) -> tuple[Unknown, ...]:
         """Return what may reach a folder that is not followed."""

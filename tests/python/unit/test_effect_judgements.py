@@ -89,7 +89,7 @@ def test_a_kustomization_of_kustomize_is_none_of_flux_whatever_it_is_called() ->
                  "kustomize.toolkit.fluxcd.io/v1\nkind: Other"):  # fmt: skip
         text = f"apiVersion: {head}\nmetadata: {{name: apps}}\nspec: {{path: ./other}}\n"
         made = resource(text, "flux.yaml")
-        assert as_built([written], [made], {"flux.yaml": file}) == [Applier(written)]
+        assert as_built([written], [made], {"flux.yaml": file}, ()) == [Applier(written)]
 
 
 POINTERS = sorted(set(POD_SPECS.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import pytest
 from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.effect import blocks_of, edited, findings_of
 from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.effective.appliers import Reach
+from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.sources import NOWHERE, Home, Sources, Whose
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.repo.objects import Tip
@@ -1405,3 +1408,45 @@ def test_what_is_written_in_place_of_a_path_stands_in_no_line() -> None:
     assert one.taken == ("k/a.yaml",)
     assert one.named("k/a.yaml") == (1, "a.yaml")
     assert one.named("k/b.yaml") == (1, "k/b.yaml")
+
+
+def filled_by_overlays(number: int) -> dict[str, str]:
+    """Clusters that take Flux Kustomizations without paths, and patch these in from files."""
+    files = {"apps/kustomization.yaml": "resources: [cart/deployment.yaml]\n", **APPS}
+    for place in map(str, range(number)):
+        base, own = f"base/{place}/k.yaml", f"own/{place}/k.yaml"
+        whole = flux("flux-system", name=f"of-{place}", path=f"./{'apps' if place == '0' else 'x'}")
+        lines = whole.splitlines()
+        path = next(line for line in lines if line.startswith("  path:"))
+        files[base] = "\n".join(line for line in lines if line != path)
+        head = lines[: lines.index("spec:") + 1]
+        files[own] = "\n".join([*head, path, "  postBuild: {substitute: {PLACE: here}}", ""])
+        files[f"clusters/{place}/kustomization.yaml"] = (
+            f"resources: [../../{base}]\npatches: [{{path: ../../{own}}}]\n"
+        )
+    return files
+
+
+def test_a_kustomization_without_a_path_waits_for_what_an_overlay_gives_it() -> None:
+    """Each, taken as it is written, was the whole repository's (hmcts/sds-flux-config)."""
+    after = deployed(filled_by_overlays(3))
+    assert isinstance(after, dict), after
+    assert set(after) == set(APPS)
+
+
+def test_a_patch_of_a_kustomization_is_none_by_itself() -> None:
+    files = filled_by_overlays(1)
+    patch = files["own/0/k.yaml"] + f"  {IMAGES}\n"
+    alone = {**APPS, "own/0/k.yaml": patch, "clusters/kustomization.yaml": "resources: [k.yaml]\n"}
+    alone["clusters/k.yaml"] = flux("flux-system", name="of-0", path="./apps/cart")
+    alone["clusters/kustomization.yaml"] += "patches: [{path: ../own/0/k.yaml}]\n"
+    assert "an overlay or another Kustomization changes them" in deployed(alone)
+    scanned = {**alone, "all.yaml": flux("flux-system", name="all", path="./own")}
+    assert isinstance(deployed(scanned), str)
+
+
+@pytest.mark.parametrize("folder", ["apps/cart", "/whole/path/apps/cart"])
+def test_what_is_reached_is_looked_for_up_to_the_root_of_any_path(folder: str) -> None:
+    unknown = Unknown("set.yaml", 1, "a path", "it is not known")
+    assert Reach(re.compile(re.escape(folder)), unknown).has(f"{folder}/deep/below")
+    assert not Reach(re.compile("other"), unknown).has(folder)
