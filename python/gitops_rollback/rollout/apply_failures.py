@@ -6,6 +6,7 @@ The messages are those of kustomize-controller v1.7 to v1.9 and of the API serve
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
@@ -211,7 +212,7 @@ def _build_failure(target: Target, by: Reconciler) -> Failure:
         hint = "see whether the Kustomization has the key (spec.decryption), and what is encrypted "
         hint += "for it; another image does not help"
     elif path:
-        hint = f"mend {where} in the repository (git log -- {path} tells who changed it)"
+        hint = f"mend {where} in the repository (git log -- {quote(path)} tells who changed it)"
     return Failure(
         code="build",
         message=short(f"{by.name} cannot be built: {where}: {why}"),

@@ -194,7 +194,7 @@ def _workload(target: Target, view: View, workload: Workload) -> Standing | None
     waits = _lacks(its, are_seen=view.pods is not None)
     if not waits:
         return None
-    if workload.paused:
+    if workload.paused and workload.observed:  # its counts are of what it is told now
         return failed(paused_failure(its))
     waits = f"{workload.name}: {waits}"
     failure = _failure(view, its)

@@ -324,3 +324,24 @@ def test_a_new_listing_takes_away_what_is_no_longer_there() -> None:
     cluster.take(Change(query, ({"metadata": {"name": "a"}}, {"metadata": {"name": "b"}})))
     cluster.take(Change(query, ({"metadata": {"name": "b"}},), whole=True))
     assert [one.name.name for one in cluster.sources()] == ["b"]
+
+
+@pytest.mark.parametrize(("seen", "state"), [(0, State.FAILED), (-1, State.ROLLING)])
+def test_of_what_is_paused_the_counts_are_those_of_what_it_is_told(seen: int, state: State) -> None:
+    """What the controller has not seen yet may be what its pods run: a rollback of a deploy."""
+
+    def pause(objects: dict[str, dict[str, Any]]) -> None:
+        workload = next(one for one in objects.values() if one["kind"] == "Deployment")
+        workload["spec"]["paused"] = True
+        workload["status"]["updatedReplicas"] = 0
+        workload["status"]["observedGeneration"] = workload["metadata"]["generation"] + seen
+
+    assert stand(pause).state is state
+
+
+def test_a_file_that_cannot_be_built_is_quoted_in_the_command_to_paste() -> None:
+    said = "kustomize build failed: accumulating resources from apps/$(id).yaml: no YAML"
+    told = stand(lambda objects: failing(objects, "BuildFailed", said))
+    failure = told.failure or told.suspicion
+    assert failure is not None
+    assert "(git log -- 'apps/$(id).yaml' tells" in failure.hint
