@@ -20,6 +20,7 @@ from gitops_rollback.effective.grammar import (
     Touch,
     misshapen,
     odd_fields,
+    unmakeable,
 )
 from gitops_rollback.effective.images import (
     OF_PODS,
@@ -186,6 +187,7 @@ class Builder:
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         if kustomization.root is not None:
             work.failures += misshapen(path, kustomization.root)
+            work.failures += unmakeable(path, kustomization.root)
         if not kustomization.is_of_kustomize:
             why, hint = (
                 f"its apiVersion and kind are not kustomize's: {_FAILS}",
@@ -398,6 +400,7 @@ class Builder:
             self.patcher.apply(patch, work)
         _rename(kustomization, work)
         self._label(root, work)
+        self._count(kustomization, work)
         for patch in kustomization.json_patches:
             self.patcher.apply(patch, work)
         for entry in kustomization.entries:
@@ -407,6 +410,20 @@ class Builder:
             for item, unknown in self._configured(kustomization, listed, work):
                 self._transform_by(item, unknown, kustomization, work)
         self._doubt_variables(kustomization, work)
+
+    def _count(self, kustomization: Kustomization, work: Work) -> None:
+        """Note a count for a name that no object has or had (ReplicaCountTransformer)."""
+        listed = items_of(lookup(kustomization.root, "replicas"))
+        if not listed or work.unread:
+            return
+        every = (*work.resources, *self.hidden_objects(work.hidden))
+        known = {is_.name for one in every for is_ in (*one.earlier, one.identity)}
+        for one in listed:
+            name = text_of(lookup(one, "name")) or ""
+            if isinstance(one, yaml.MappingNode) and name not in known:
+                why = f"no object is called {name}: {_FAILS}"
+                place = (kustomization.path, line_of(one), "replicas")
+                work.failures.append(Unknown(*place, why, _MEND))
 
     def _label(self, root: yaml.Node | None, work: Work) -> None:
         """Set labels and annotations: selectors of later patches go by them."""

@@ -9,6 +9,7 @@ and is not followed makes the effect unknown. docs/manifests.md has the same tab
 
 from __future__ import annotations
 
+import posixpath
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ import yaml
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.manifest.document import (
     is_null,
+    items_of,
     line_of,
+    lookup,
     printed,
     reads_as_text,
     text_of,
@@ -242,6 +245,61 @@ def misshapen(
         wanted, hint = (shape, _QUOTE) if isinstance(shape, str) else (wanted, _MEND)
         why = f"kustomize reads {wanted} there, and this is none: the build fails"
         yield Unknown(path, line, of or "this file", why, hint, is_of_form=True)
+
+
+def unmakeable(path: str, root: yaml.Node | None) -> Iterator[Unknown]:
+    """Yield what kustomize reads, and cannot make: generators without names or keys, or twice.
+
+    Its own rules (api/kv, api/internal/generators, PatchTransformer, SortOrderTransformer).
+    """
+
+    def unknown(node: yaml.Node, what: str, why: str) -> Unknown:
+        return Unknown(path, line_of(node), what, f"{why}: the build fails", _MEND)
+
+    for kind in ("configMapGenerator", "secretGenerator"):
+        made: set[tuple[str | None, ...]] = set()
+        for one in items_of(lookup(root, kind)):
+            if lookup(one, _MERGED) is None:
+                yield from (unknown(one, kind, why) for why in _flaws_of(one, made))
+    for key in ("patches", "patchesJson6902"):
+        for one in items_of(lookup(root, key)):
+            if text_of(lookup(one, "path")) and text_of(lookup(one, "patch")):
+                yield unknown(one, key, "it has a path and a patch, of which it takes one")
+    order = lookup(lookup(root, "sortOptions"), "order")
+    if order is not None and text_of(order) not in ("", "fifo", "legacy"):
+        yield unknown(order, "sortOptions", "its order is fifo or legacy")
+
+
+def _flaws_of(generator: yaml.Node, made: set[tuple[str | None, ...]]) -> Iterator[str]:
+    """Yield why nothing is generated; `made` is what generators before it are called."""
+    name, space, behavior = (
+        text_of(lookup(generator, key)) for key in ("name", "namespace", "behavior")
+    )
+    if not name:
+        yield "it has no name"
+    if behavior not in ("merge", "replace") and (name, space) in made:
+        yield f"{name} is generated twice, and not with `behavior: merge`"
+    made.add((name, space))
+    keys: list[str] = []
+    for one in _texts_of(lookup(generator, "literals")):
+        key, is_given, _value = one.partition("=")
+        if not (key and is_given):
+            yield f"{one} in literals is no key=value"
+        keys.append(key)
+    for one in _texts_of(lookup(generator, "files")):
+        key, is_given, named = one.partition("=")
+        if (is_given and not key) or "=" in named:
+            yield f"{one} in files is no path, nor key=path"
+        keys.append(key if is_given else posixpath.basename(one))
+    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+    if twice is not None:
+        yield f"the key {twice} is there twice"
+
+
+def _texts_of(listed: yaml.Node | None) -> list[str]:
+    """Return the texts of a list; what is none is told by `misshapen`."""
+    scalars = (one for one in items_of(listed) if isinstance(one, yaml.ScalarNode))
+    return [str(one.value) for one in scalars if reads_as_text(one)]
 
 
 def _is_of(node: yaml.Node, shape: Shape) -> bool:

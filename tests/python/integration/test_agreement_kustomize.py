@@ -25,6 +25,7 @@ from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
 from integration.overlay_trees import BASE, COMPONENT, CONTAINERS, Tree, patch_text, trees
 from unit.builders import digest
+from unit.test_effect_grammar import MADE, NOT_MADE
 from unit.test_effect_limits import PODS, with_pod
 from unit.test_effect_patches import node, plain
 
@@ -434,3 +435,15 @@ def test_every_list_is_merged_or_replaced_as_the_tool_does_it(renderer: Renderer
     for below, above in zip(base, patch, strict=True):
         merged = strategic_merge(node(yaml.safe_dump(below)), node(yaml.safe_dump(above)))
         assert plain(merged) == built[below["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("text", [*MADE, *NOT_MADE])
+def test_what_cannot_be_made_is_what_the_tool_cannot_make(renderer: Renderer, text: str) -> None:
+    deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\n"
+    files = {"top/kustomization.yaml": f"resources: [a.yaml]\n{text}\n"}
+    files |= dict.fromkeys(("top/a.yaml", "top/p.yaml"), deployment)
+    if text in MADE:
+        assert renderer.render(Tree(files, "top"))
+        return
+    with pytest.raises(AssertionError, match=r"(?i)err"):
+        renderer.render(Tree(files, "top"))

@@ -151,6 +151,48 @@ def test_what_kustomize_reads_is_no_doubt(text: str) -> None:
     assert unknowns({"kustomization.yaml": f"resources: [a.yaml]\n{text}\n", "a.yaml": CART}) == []
 
 
+# What kustomize makes of it, or that it cannot; the tool itself judges them, too.
+CM = "configMapGenerator"
+MADE = [
+    f"{CM}: [{{name: c, literals: [a=1]}}, {{name: c, behavior: merge, literals: [b=2]}}]",
+    f"{CM}: [{{name: c, namespace: o, literals: [a=1]}}, {{name: c, literals: [b=2]}}]",
+    f"{CM}: [{{name: c, literals: [a=]}}]\nsecretGenerator: [{{name: c, literals: [a=b=c]}}]",
+    f"{CM}: [{{name: c, files: [a.yaml, b=a.yaml]}}]",
+    "replicas: [{name: cart, count: 2}]\nnamePrefix: pre-",
+    "replicas: [{name: pre-cart, count: 2}]\nnamePrefix: pre-",
+    "patches: [{path: p.yaml}]\npatchesStrategicMerge: []",
+    "sortOptions: {order: legacy}",
+]
+NOT_MADE = [
+    f"{CM}: [{{literals: [a=1]}}]",
+    f"{CM}: [{{name: c, literals: [a]}}]",
+    f"{CM}: [{{name: c, literals: ['=a']}}]",
+    f"{CM}: [{{name: c, literals: [a=1, a=2]}}]",
+    f"{CM}: [{{name: c, literals: [a=1]}}, {{name: c, literals: [b=2]}}]",
+    f"{CM}: [{{name: c, files: [a.yaml, a.yaml]}}]",
+    f"{CM}: [{{name: c, files: ['=a.yaml']}}]",
+    f"{CM}: [{{name: c, files: ['b=c=a.yaml']}}]",
+    "secretGenerator: [{name: '', literals: [a=1]}]",
+    "replicas: [{name: basket, count: 2}]",
+    "replicas: [{count: 2}]",
+    "patches: [{path: p.yaml, patch: 'kind: Deployment'}]",
+    "sortOptions: {order: odd}",
+]
+
+
+@pytest.mark.parametrize("text", [*MADE, *NOT_MADE])
+def test_what_kustomize_cannot_make_fails_the_build_of_all_beside_it(text: str) -> None:
+    patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\n"
+    files = {
+        "kustomization.yaml": f"resources: [a.yaml]\n{text}\n",
+        "a.yaml": CART,
+        "p.yaml": patch,
+    }
+    found = unknowns(files)
+    assert bool(found) == (text in NOT_MADE), found
+    assert all(": the build fails" in one for one in found)
+
+
 @pytest.mark.parametrize(
     ("head", "said"),
     [

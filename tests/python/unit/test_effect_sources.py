@@ -1384,8 +1384,14 @@ NOT_THERE = {
     "resources:\n- a.yaml\n- gone.yaml\n": ("apps/gone.yaml", "3: gone.yaml"),
     "resources: [a.yaml]\ncrds: [gone.yaml]\n": ("apps/gone.yaml", "2: gone.yaml"),
     "resources: [a.yaml]\nopenapi: {path: gone.json}\n": ("apps/gone.json", "2: gone.json"),
-    "resources: [a.yaml]\nconfigMapGenerator:\n- files: [k=x/gone]\n": ("apps/x/gone", "3: k=x"),
-    "resources: [a.yaml]\nsecretGenerator: [{env: gone.env}]\n": ("apps/gone.env", "2: gone.env"),
+    "resources: [a.yaml]\nconfigMapGenerator:\n- name: c\n  files: [k=x/gone]\n": (
+        "apps/x/gone",
+        "4: k=x",
+    ),
+    "resources: [a.yaml]\nsecretGenerator: [{name: c, env: gone.env}]\n": (
+        "apps/gone.env",
+        "2: gone.env",
+    ),
 }
 
 
