@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NARROWEST = 30  # columns that a last cell keeps
 _TABLE_WIDTH = 80
+_PADDED = 120  # characters; what is longer is a list, or a sentence
 _WIDEST_CELL = 20
 
 
@@ -72,7 +73,8 @@ def moment(at: object, present: str) -> str:
 def table(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
     """Return rows as lines with columns under each other; the first row is the heading.
 
-    A column in which no row has a text is left out.
+    A column in which no row has a text is left out. A cell of hundreds of characters moves what is
+    behind it in its own row alone.
     """
     rows = [[one(hide(cell)) for cell in row] for row in rows]
     kept = [
@@ -81,7 +83,10 @@ def table(rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
         if any(column[1:]) or len(rows) == 1
     ]
     shown = [[row[number] for number in kept] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    widths = [
+        max((length for length in map(len, column) if length <= _PADDED), default=0)
+        for column in zip(*shown, strict=True)
+    ]
     return [
         indent
         + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

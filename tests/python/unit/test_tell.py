@@ -554,3 +554,13 @@ def test_of_a_list_that_is_cut_the_rest_is_counted(
     texts: list[str], separator: str, told: str
 ) -> None:
     assert some(texts, 2, separator) == told
+
+
+def test_a_list_of_hundreds_moves_no_other_row() -> None:
+    long = "apps/cart.yaml:9, " * 40
+    lines = table([("service", "fields", "from"), ("cart", long, "x"), ("web", "a.yaml:1", "x")])
+    assert [line.split()[0] for line in lines] == ["service", "cart", "web"]
+    assert lines[0] == "service  fields    from"
+    assert lines[2] == "web      a.yaml:1  x"
+    assert lines[1].endswith("x")
+    assert table([("a", "x" * 300)]) == ["a  " + "x" * 300]
