@@ -121,6 +121,8 @@ _PIECE = regex(
     rf"|(?P<units>(?:(?<!\\)\\++u{_HEX}{{4}})+)|{_ENTITY}|(?P<quote>'(?:\"'\"|\\++')'))"
 )
 _BREAKS = regex(r"(?:\s|remote:|\\++[nrt]?|\+)+")
+# What is escaped may be broken within an escape, or be escaped again, by another kind's rules.
+_ROUNDS = 3
 _NAMES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _MARKUP = str.maketrans({mark: f"&{name};" for name, mark in _NAMES.items()})
 _LINE_END = regex(r"\\?[\r\n][ \t]*|\\n")  # within a secret that is short, nothing else is left out
@@ -224,11 +226,21 @@ def hide(text: str) -> str:
     return text
 
 
+def holds(text: str) -> bool:
+    """Tell whether a known secret stands in a text that has to leave as it is, or not at all."""
+    meant = _meant(text)
+    return any(form in meant for form in _forms) or any(secret in text for secret in _known)
+
+
 def _without(text: str, forms: Iterable[str]) -> str:
     """Return a text without what means any of some forms."""
     length = len(text)
-    meant, starts, ends = _traced(text, range(length), range(1, length + 1), _PIECE, _said)
-    meant, starts, ends = _traced(meant, starts, ends, _BREAKS, lambda _break: "")
+    meant: str = text
+    starts: Sequence[int] = range(length)
+    ends: Sequence[int] = range(1, length + 1)
+    for _round in range(_ROUNDS):
+        meant, starts, ends = _traced(meant, starts, ends, _PIECE, _said)
+        meant, starts, ends = _traced(meant, starts, ends, _BREAKS, lambda _break: "")
     spans: list[tuple[int, int]] = []
     for form in forms:
         at = meant.find(form)
@@ -303,7 +315,12 @@ def _base64_forms(data: bytes, before: int) -> Iterator[str]:
 
 def _meant(text: str) -> str:
     """Return what a text means, however it is escaped, without what breaks it into lines."""
-    return _BREAKS.sub("", _PIECE.sub(_said, text))
+    for _round in range(_ROUNDS):
+        before = text
+        text = _BREAKS.sub("", _PIECE.sub(_said, text))
+        if text == before:
+            break
+    return text
 
 
 def _said(found: re.Match[str]) -> str:

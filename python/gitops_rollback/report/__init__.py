@@ -26,6 +26,8 @@ from gitops_rollback.forges.address import page_of_commit
 from gitops_rollback.image import label_of, step_of
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import by_whom, one_line, title
+from gitops_rollback.outlet import one
+from gitops_rollback.redaction import hide
 from gitops_rollback.refusals import ALREADY
 from gitops_rollback.tell.plans import build_name, by_verdict, proved, why
 from gitops_rollback.web.hosts import is_web_address
@@ -237,10 +239,10 @@ def _held(hold: Mapping[str, Any] | None, rollback: Mapping[str, Any]) -> str:
 
 
 def _live(documents: Documents, pair: tuple[str, str]) -> str:
-    for one in documents.rollout.get("rollouts", ()):
-        if (one["service"], one["environment"]) == pair:
+    for found in documents.rollout.get("rollouts", ()):
+        if (found["service"], found["environment"]) == pair:
             return {"ready": "yes", "applied": "applied, pods not looked at"}.get(
-                one["state"], f"no: {one.get('message') or one['state']}"
+                found["state"], f"no: {found.get('message') or found['state']}"
             )
     return "not looked at" if documents.result.get("commit") else ""
 
@@ -490,14 +492,16 @@ def _line(x: int, y: int, before: tuple[int, int] | None) -> str:
 def render(page: Page) -> dict[str, str]:
     """Return the files of a page by name: HTML, CSS, and one SVG for each timeline.
 
-    They keep to Jenkins' Content-Security-Policy for artifacts (`default-src 'none'; img-src
-    'self'; style-src 'self'`): no script, no style in the page, no `data:` address.
+    Each text goes the way of all that is printed: without known secrets, without controls. They
+    keep to Jenkins' Content-Security-Policy for artifacts (`default-src 'none'; img-src 'self';
+    style-src 'self'`): no script, no style in the page, no `data:` address.
     """
     from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415 - slow import
 
     templates = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -511,6 +515,12 @@ def render(page: Page) -> dict[str, str]:
         if service.picture is not None:
             files[f"timeline-{service.key}.svg"] = picture.render(picture=service.picture)
     return files
+
+
+def _shown(value: object) -> object:
+    """Return what stands at a place of a template as it may leave; markup is made of such."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return one(hide(str(value))) if is_text else value
 
 
 def write(page: Page, directory: Path) -> Path:

@@ -56,6 +56,12 @@ FORMS = {
     "in a page's text": html.escape(SECRET, quote=False),
     "on a page of Go's": html.escape(SECRET).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
     "in a job's configuration": html.escape(SECRET).replace("&#x27;", "&apos;"),
+    "percent-encoded, broken within a byte": "\n".join(
+        quote(SECRET, safe="").partition("%2F")[::2]
+    ).replace("\n", "%\n2F"),
+    "on a page within an address": quote(html.escape(SECRET), safe=""),
+    "as JSON of a page": json.dumps(html.escape(SECRET)).replace("&", "\\u0026"),
+    "percent-encoded on a page twice": html.escape(html.escape(quote(SECRET, safe="/'&?"))),
     "on two lines": f"{SECRET[:7]}\n   {SECRET[7:]}",
     "with a line end in words": f"{SECRET[:7]}\\n{SECRET[7:]}",
     "as a server says it to git": f"remote: {SECRET[:7]}\nremote: {SECRET[7:]}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pytest
+from markupsafe import escape
 
+from gitops_rollback import redaction
 from gitops_rollback.image import parse_image
 from gitops_rollback.report import Documents, draw, make_page, render, safe_url
 
@@ -148,10 +152,31 @@ def test_everything_shown_is_escaped() -> None:
     error = {"category": "refused", "message": EVIL, "hint": EVIL}
     result = {"services": [], "error": error}
     rules = checked(files(plan=hostile, history=history(entries, EVIL), result=result))
-    assert EVIL in "".join(rules.text)
+    assert EVIL.replace("\x07", "\\x07") in "".join(rules.text)
     leading = [link for link in rules.links if not link.startswith("#s-")]
     assert all(link.startswith("https://github.com/acme/manifests") for link in leading)
     assert {link.removeprefix("#") for link in rules.links} - set(leading) <= set(rules.ids)
+
+
+SECRET = "hunter2-Zq&<9x'"
+
+
+@pytest.mark.parametrize("text", [SECRET, quote(SECRET, safe=""), html.escape(SECRET)])
+def test_no_file_of_a_page_has_a_secret_or_what_turns_letters_round(text: str) -> None:
+    hidden = f"\u202e\x1b\u2028 {text} \udcff"
+    build = {"job": hidden, "number": 3, "url": f"https://ci.example.com/{quote(text)}/"}
+    entries = [entry("deploy", "1.5.0", 2, by=hidden, reason=hidden, build=build)]
+    redaction.know(SECRET)
+    try:
+        made = files(plan=plan(findings=[hidden]), history=history(entries, hidden))
+        page = make_page(Documents(plan=plan()), REPOSITORY, PRESENT, build)
+        written = "".join((*made.values(), *render(page).values()))
+    finally:
+        redaction.forget()
+    for form in (text, html.escape(text), str(escape(text)), quote(text)):
+        assert form not in written
+    assert all(char.isprintable() or char in "\n\xa0" for char in written)
+    assert written.encode()
 
 
 @pytest.mark.parametrize(
