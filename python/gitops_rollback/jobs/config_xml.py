@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET  # documents with a DTD are refused: see
 
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.jobs.wanted import CHOICE, FLAG, TEXT, Parameter, names_of_forms
+from gitops_rollback.late import regex
+from gitops_rollback.redaction import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,8 @@ _TAGS = {
     FLAG: "hudson.model.BooleanParameterDefinition",
     CHOICE: "hudson.model.ChoiceParameterDefinition",
 }
+_SECRET = regex(r"(?i)token|passw|secret")
+_MOST_LEVELS = 100
 _FIXED_TEXT = "Set by whoever set up this job; it has one value only."
 
 
@@ -51,9 +55,15 @@ def parse(data: bytes, name: str) -> ET.Element:
         text = data.decode()
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise _unreadable(name, "it declares a document type")
-        return ET.fromstring(text)  # noqa: S314 - no DTD, so no entities to expand
+        root = ET.fromstring(text)  # noqa: S314 - no DTD, so no entities to expand
     except (UnicodeDecodeError, ET.ParseError) as error:
         raise _unreadable(name, str(error)) from error
+    level, deep = [root], 0
+    while level:
+        level, deep = [inner for element in level for inner in element], deep + 1
+    if deep > _MOST_LEVELS:  # what writes one calls itself for each
+        raise _unreadable(name, f"it has more than {_MOST_LEVELS} levels")
+    return root
 
 
 def render(root: ET.Element) -> bytes:
@@ -107,10 +117,16 @@ def put(root: ET.Element, job: Job) -> None:
 
 
 def lines(root: ET.Element) -> list[str]:
-    """Return a document as lines that can be compared, without the versions of plugins."""
+    """Return a document as lines that can be compared and shown.
+
+    Without the versions of plugins, and without what people or plugins keep there as a secret, such
+    as the token by which a job is started from outside.
+    """
     copy = ET.fromstring(ET.tostring(root))  # noqa: S314 - what we wrote ourselves
     for element in copy.iter():
         element.attrib.pop("plugin", None)
+        if _SECRET.search(element.tag):
+            element.text = MASK
         if not (element.text or "").strip():
             element.text = None
         element.tail = None

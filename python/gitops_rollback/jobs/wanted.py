@@ -13,10 +13,11 @@ from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.options import STRATEGIES
+from gitops_rollback.redaction import holds
 from gitops_rollback.refusals import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.services.config import Config
 
@@ -109,6 +110,8 @@ def wanted_jobs(wishes: Wishes, config: Config) -> tuple[Job, ...]:
             )
         names.add(job.name)
         _check(job.name)
+        for name, text in _texts(job):
+            _check_text(job.name, name, text)
     return tuple(jobs)
 
 
@@ -187,11 +190,35 @@ def _in_folder(wishes: Wishes, name: str) -> str:
 def _check(name: str) -> None:
     """Refuse what Jenkins takes for no name (hudson.model.Job: `Jenkins.checkGoodName`)."""
     for part in name.split("/"):
-        if not part.strip(". ") or any(c in '?*\\%!@#$^&|<>[]:;"' for c in part):
+        is_sound = part.strip(". ") and part.isprintable()
+        if not is_sound or any(c in '?*\\%!@#$^&|<>[]:;"' for c in part):
             raise ConfigError(
                 f"'{one_line(name, 100)}' cannot be a Jenkins job",
-                "write its full name, FOLDER/JOB, without ?*\\%!@#$^&|<>[]:;",
+                "write its full name, FOLDER/JOB, without ?*\\%!@#$^&|<>[]:; and line ends",
             )
+
+
+def _texts(job: Job) -> Iterator[tuple[str, str]]:
+    """Yield what people wrote that goes into a job's configuration, each with what it is called."""
+    yield "the address of its pipeline", job.scm.url or ""
+    yield "the branch of its pipeline", job.scm.branch
+    yield "the credentials to read its pipeline with", job.scm.credentials_id or ""
+    yield from job.fixed.items()
+
+
+def _check_text(job: str, name: str, text: str) -> None:
+    """Refuse what no XML can hold, or what people would not see, and what nobody is to see."""
+    if not text.isprintable():
+        raise ConfigError(
+            f"{name} of the job {job} has a character that cannot be seen: '{one_line(text, 100)}'",
+            "write it on one line, without controls, and as UTF-8",
+        )
+    if holds(text):
+        raise ConfigError(
+            f"{name} of the job {job} has a secret in it, which all who may see the job would read",
+            "leave it out: a job names credentials of Jenkins' by their id (--git-credentials-id "
+            "and the like)",
+        )
 
 
 @dataclass(frozen=True)

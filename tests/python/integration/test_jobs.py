@@ -46,8 +46,10 @@ def server() -> Iterator[JenkinsServer]:
         yield server
 
 
-def install(shop: Shop, server: JenkinsServer, *arguments: str, token: str = USER[1]) -> Run:
-    secrets = {"JENKINS_USER": USER[0], "JENKINS_TOKEN": token}
+def install(
+    shop: Shop, server: JenkinsServer, *arguments: str, token: str = USER[1], **more: str
+) -> Run:
+    secrets = {"JENKINS_USER": USER[0], "JENKINS_TOKEN": token, **more}
     named = ("install", "--jenkins", server.url, "--library-url", LIBRARY)
     return shop.run("jobs", *named, *arguments, environment=secrets)
 
@@ -223,6 +225,61 @@ def test_a_job_of_another_kind_is_left_as_it_is(
     assert (run.code, run.error["category"]) == (1, "jenkins")
     assert words in run.error["message"]
     assert posts(server) == []
+
+
+DEEP = b"<?xml version='1.1'?><flow-definition>" + b"<a>" * 5000 + b"</a>" * 5000
+
+
+def test_a_job_of_thousands_of_levels_is_left_as_it_is(shop: Shop, server: JenkinsServer) -> None:
+    server.configs["rollback"] = DEEP + b"</flow-definition>"
+    run = install(shop, server)
+    assert (run.code, run.error["category"]) == (1, "jenkins")
+    assert "levels" in run.error["message"]
+
+
+@pytest.mark.parametrize("text", ["a\x01b", "a\x1b[31m", "a\u202eb", "a\nb", "a\udcffb", "a\ufffe"])
+@pytest.mark.parametrize(
+    "option", ["--agent", "--approvers", "--library-branch", "--folder", "--rollback-job"]
+)
+def test_what_no_job_can_hold_is_refused_before_anything_is_sent(
+    shop: Shop, server: JenkinsServer, option: str, text: str
+) -> None:
+    run = install(shop, server, option, text)
+    assert (run.code, run.error["category"]) == (1, "config")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--agent", "linux-hunter2hunter2"),
+        ("--library-branch", "hunter2hunter2"),
+        ("--git-credentials-id", "bot:hunter2hunter2"),
+        ("--source", "cart=https://bot:hunter2hunter2@git.example.com/cart.git"),
+        ("--source", "cart=https://git.example.com/cart.git?token=hunter2hunter2"),
+        ("--source", "cart=https://bot:hunter3%2Fhunter3@git.example.com/cart.git"),
+        ("--library", "lib@hunter2%68unter2"),
+    ],
+)
+def test_no_job_is_given_a_secret(
+    shop: Shop, server: JenkinsServer, given: tuple[str, str]
+) -> None:
+    run = install(shop, server, *given, GIT_PASSWORD="hunter2hunter2")
+    assert (run.code, run.error["category"]) == (1, "config")
+    assert "unter" not in run.stderr + str(run.result)
+    assert server.requests == []
+
+
+def test_the_difference_shows_no_token_that_starts_a_job(shop: Shop, server: JenkinsServer) -> None:
+    install(shop, server)
+    old = server.configs["rollback"].replace(b"<lightweight>true<", b"<lightweight>false<")
+    kept = b"<authToken>start-me</authToken>"
+    server.configs["rollback"] = old.replace(b"</definition>", b"</definition>" + kept)
+    run = install(shop, server)
+    assert actions(run)["rollback"] == "updated"
+    assert "authToken" in str(run.result)
+    assert "start-me" not in str(run.result) + run.stdout + run.stderr
+    assert kept in server.configs["rollback"]
 
 
 def test_a_starting_jenkins_is_not_an_empty_one(shop: Shop, server: JenkinsServer) -> None:
