@@ -282,7 +282,7 @@ def _is_of_machine(error: OSError) -> bool:
 
     names = (
         "ENOSPC EDQUOT EFBIG EROFS EIO ESTALE EACCES EPERM EBUSY EMFILE ENFILE ENOMEM EAGAIN "
-        "ENOBUFS ELOOP EPIPE ENETDOWN ENETUNREACH EHOSTUNREACH EHOSTDOWN"
+        "ENOBUFS ELOOP ENAMETOOLONG EPIPE ENETDOWN ENETUNREACH EHOSTUNREACH EHOSTDOWN"
     )
     known = {getattr(errno, name) for name in names.split()}
     return isinstance(error, ConnectionError | TimeoutError) or error.errno in known

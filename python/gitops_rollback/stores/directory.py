@@ -81,7 +81,7 @@ def write_record(made: MadeRecord, directory: Path, opened: int | None = None) -
                         scratch.write_new(beside, name, content)
                 scratch.write_new(fresh, RECORD_FILE, made.data)
     except OSError as error:
-        is_in_the_way = error.errno in (ELOOP, ENOTDIR) or folder.is_symlink()
+        is_in_the_way = error.errno in (ELOOP, ENOTDIR) or os.path.islink(folder)  # noqa: PTH114 - which fails for a name that is too long
         reason = "a link, or what is no folder, is in its way"
         raise ConfigError(
             f"the record cannot be written to {folder}:"

@@ -484,3 +484,29 @@ def test_a_folder_that_was_removed_is_said_as_such(shop: Shop, tmp_path: Path) -
     )
     assert done.returncode == 2
     assert "not there any more" in done.stderr
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "variable"),
+    [
+        ("record", ("--record-dir", LONG), "_"),
+        ("report", ("--report-dir", LONG), "_"),
+        ("plan", ("--store", f"directory:{LONG}"), "_"),
+        ("plan", ("--cache", LONG), "_"),
+        ("deploy", ("--image", image("1.5.0"), "--record", LONG), "_"),
+        ("wait", ("--change", LONG), "KUBECONFIG"),
+        ("wait", ("--image", image("1.5.0")), "KUBECONFIG"),
+        ("plan", (), "DOCKER_CONFIG"),
+        ("plan", (), "TMPDIR"),
+        ("plan", (), "HOME"),
+        ("plan", (), "XDG_STATE_HOME"),
+    ],
+)
+def test_a_name_that_is_too_long_for_a_file_is_no_bug(
+    shop: Shop, command: str, given: tuple[str, ...], variable: str
+) -> None:
+    run = shop.run(command, *PLAN, *given, environment={variable: f"/{LONG}"})
+    assert run.code in (0, 1, 2, 4), run.stderr
