@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _STATES = f"{FOLDER}/"
 _WILD = regex(r"[*?{]")
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
+_MOST_LIKELY = 500  # files
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,35 @@ def list_entries(here: Here, names: tuple[str, ...]) -> dict[str, Entry]:
     return {
         path: e for path, e in entries.items() if path in wanted or path in states or is_held(path)
     }
+
+
+def likely_paths(paths: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return, of a commit's files, what will likely be read for some services, by its path alone.
+
+    That bears a service's name, or is in a folder that does; the kustomizations above it, which may
+    not be there; the holds in force; and what is beside Flux's own. More may be read, or less.
+    """
+    paths, names = tuple(paths), tuple(names)
+    # Of all files each is looked at by what is quick alone: whether its path has some letters.
+    bearing = [path for name in names for path in paths if name in path]
+    found = [path for path in bearing if not _steps_of(path).isdisjoint(names)]
+    found += [path for path in paths if path.startswith(f"{HELD}/")]
+    roots = tuple({f"{path.partition('/')[0]}/" for path in paths if _SYSTEM in path})
+    found += [path for path in paths if path.startswith(roots)] if roots else []
+    read = [path for path in dict.fromkeys(found) if is_state(path) or is_manifest(path)]
+    folders = sorted({folder for path in read[:_MOST_LIKELY] for folder in _folders_of(path)})
+    above = [
+        _join("" if folder == "." else folder, file)
+        for folder in folders
+        for file in KUSTOMIZATION_NAMES
+    ]
+    return [*read[:_MOST_LIKELY], *above]
+
+
+def _steps_of(path: str) -> set[str]:
+    """Return the names of a file's folders, and its own without what it ends with."""
+    *folders, name = path.split("/")
+    return {*folders, name.partition(".")[0]}
 
 
 def wanted_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:

@@ -50,6 +50,7 @@ from gitops_rollback.look.environment_files import (
     is_held,
     is_manifest,
     is_state,
+    likely_paths,
     list_entries,
     meant_paths,
     wanted_paths,
@@ -142,7 +143,7 @@ def read_snapshot(
     configuration that stands there, where no other is given.
     Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
     """
-    config = config or read_config(repository, tip)
+    config = config or read_config(repository, tip, request.names)
     names = config.expand(request.names, request.sets)
     config.check_allowed(names, request.allowed)
     environment = _environment(repository, request, config, tip)
@@ -508,12 +509,15 @@ def read_environment(
     return EnvironmentFiles(*at, paths, files)
 
 
-def read_config(repository: Repository, tip: Tip) -> Config:
+def read_config(repository: Repository, tip: Tip, names: Collection[str] = ()) -> Config:
     """Read the configuration at a tip; an empty one if there is no file.
 
     All files are listed with it: that is one call of git, and whoever comes next has to know them.
+    What `names` tell of the files that are read next comes with it.
     """
     listed = repository.list_files(tip.commit, [""])
+    paths = (entry.path for entry in listed)
+    repository.expect(lambda: repository.list_files(tip.commit, likely_paths(paths, names)))
     data = repository.read_file(tip.commit, FILE)
     if data is None:
         _refuse_what_is_in_the_way(repository, tip, FILE)

@@ -47,6 +47,10 @@ NONE = "--filter=blob:none"
 WHOLE = "--no-filter"
 _REFUSED = regex(r"filter '[^'\n]*' not supported")  # a server may allow some kinds, or none
 LARGEST = 4_000_000  # bytes of a pack; compressed, of some thousand manifests
+MANY = (
+    5_000  # files: to make and to send so many takes as long as the two requests for some of them
+)
+FEW = 10  # of so many files one was read
 _REMEMBERED = 30 * 86400  # seconds
 _PAUSE = 0.02  # seconds between two looks
 
@@ -55,13 +59,22 @@ class FirstFetch:
     """Chooses and watches the first fetch of a URL. A home that cannot be written costs time only.
 
     `option` is what git is told to leave out: with the tip come small files, none, or all, where
-    the server leaves nothing out.
+    the server leaves nothing out. Of many files they are left out too, but for a `cache`: that has
+    them from then on.
     """
 
-    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
-        self._mark = place_of("large", url, environment)
-        self.option = NONE if self._is_remembered() else SMALL
+    def __init__(self, url: str, environment: Mapping[str, str], cache: Path | None = None) -> None:
+        self._large = place_of("large", url, environment)
+        self._many = place_of("many", url, environment)
+        self._is_large = _is_remembered(self._large)
+        is_for_few = cache is None and _is_remembered(self._many)
+        self.option = NONE if self._is_large or is_for_few else SMALL
         self._given_up = False
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is watched, so that commits may come with the tip whose size nobody knows."""
+        return self.option != WHOLE and not self._is_large
 
     def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
         """Look after a fetch that was started, and end it where more comes than the bound."""
@@ -72,10 +85,11 @@ class FirstFetch:
 
     def gave_up(self) -> bool:
         """Tell, once, whether the clone was ended as too large; from then on files are left out."""
-        if not self._given_up or self.option != SMALL:
+        if not self._given_up or not self.is_bounded:
             return False
         self.option = NONE
-        self._remember()
+        self._is_large = True
+        _remember(self._large)
         return True
 
     def is_refused(self, words: str) -> bool:
@@ -88,12 +102,15 @@ class FirstFetch:
     def end(self, repository: Path) -> None:
         """Look at what came: of a repository that is large the next run will ask less."""
         if self.option == SMALL and _size(repository / "objects" / "pack") > LARGEST:
-            self._remember()
+            _remember(self._large)
 
-    def _remember(self) -> None:
-        with suppress(OSError):
-            private(self._mark.parent)
-            self._mark.touch(mode=0o600)
+    def learn(self, files: int, read: int) -> None:
+        """Note for the next run, of the files that a tip has, whether a few of many were read."""
+        if files < MANY or read * FEW > files:
+            with suppress(OSError):
+                self._many.unlink(missing_ok=True)
+        else:
+            _remember(self._many)
 
     def _watch(self, running: subprocess.Popen[bytes], packs: Path, most: int) -> None:
         while running.poll() is None:
@@ -103,11 +120,18 @@ class FirstFetch:
                 return
             time.sleep(_PAUSE)
 
-    def _is_remembered(self) -> bool:
-        try:
-            return time.time() - self._mark.stat().st_mtime < _REMEMBERED
-        except OSError:
-            return False
+
+def _remember(mark: Path) -> None:
+    with suppress(OSError):
+        private(mark.parent)
+        mark.touch(mode=0o600)
+
+
+def _is_remembered(mark: Path) -> bool:
+    try:
+        return time.time() - mark.stat().st_mtime < _REMEMBERED
+    except OSError:
+        return False
 
 
 def is_filter_refused(words: str) -> bool:
@@ -177,16 +201,19 @@ class Copy:
         self.root = self._own.path
         self.path = self.root / _DIRECTORY
         self.git = Git(self.root, url, environment, deadline)
-        self.first = FirstFetch(self._url, environment)
+        self.first = FirstFetch(self._url, environment, cache)
         self.cached: dict[str, str] = {}
         self.depths: dict[str, int] = {}  # how many commits of a branch are here, where deepened
         self._tips: dict[str, str] = {}  # by branch, the newest that is here
         self._given: dict[str, None] = {}  # every commit a caller may come back with
+        self.files = self.files_read = 0  # of a tip, and of them
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
         try:
             self.git.end()
+            if self.files:
+                self.first.learn(self.files, self.files_read)
             if self._cache is not None and keep and self._tips:
                 self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
         finally:

@@ -10,7 +10,7 @@ from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.repo import early_push
-from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, SMALL, TELL_WHAT_IS_HERE, TRANSFER, Copy
+from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
@@ -128,14 +128,14 @@ class Remote:
         self._git.directory = self._copy.root
         shutil.rmtree(self._copy.path, ignore_errors=True)
         chosen = ("--branch", branch) if branch else ()
-        is_small = self._copy.first.option == SMALL
-        self._commits = self._commits if is_small else 1
+        is_bounded = self._copy.first.is_bounded
+        self._commits = self._commits if is_bounded else 1
         running = self._git.start(
             "clone", "--bare", "--template=", "--no-local", "--single-branch",
             f"--depth={self._commits}", *TRANSFER, self._copy.first.option, *chosen, "--",
             self.url, str(self._copy.path), environment=self._telling_head(),
         )  # fmt: skip
-        if is_small:
+        if is_bounded:
             self._copy.first.watch(running, self._copy.path)
         return running
 

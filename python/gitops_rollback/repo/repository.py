@@ -32,7 +32,7 @@ from gitops_rollback.repo.process import ALONE, GitFailedError
 from gitops_rollback.repo.remote import PushLostError, Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from gitops_rollback.clock import Deadline
@@ -73,6 +73,7 @@ class Repository(Remote):
         self._whole: dict[str, _Listing] = {}  # by commit, where all its files were listed
         self._others: dict[str, frozenset[str]] = {}  # the same, where it has links or submodules
         self._blobs: dict[str, bytes] = {}
+        self._likely: Callable[[], Iterable[Entry]] = tuple
         self._room = _MOST_REMEMBERED
 
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
@@ -88,6 +89,7 @@ class Repository(Remote):
         listed = self._copy.sound(lambda: self._list(commit, wanted))
         if not wanted:
             self._whole[commit] = _Listing(listed)
+            self._copy.files = len(listed)
         return listed
 
     def in_the_way(self, commit: str, path: str) -> str:
@@ -145,11 +147,16 @@ class Repository(Remote):
         wanted = dict.fromkeys(oids)
         known = {oid: self._blobs[oid] for oid in wanted if oid in self._blobs}
         rest = [oid for oid in wanted if oid not in known]
+        self._copy.files_read += len(rest)
         found = self._copy.sound(lambda: self._read(rest)) if rest else {}
         self._room -= sum(map(len, found.values()))
         if self._room > 0:
             self._blobs.update(found)
         return {**known, **found}
+
+    def expect(self, likely: Callable[[], Iterable[Entry]]) -> None:
+        """Say which files will likely be read: they come with the first that are fetched apart."""
+        self._likely = likely
 
     def write(
         self, tip: Tip, files: Mapping[str, bytes | None], message: str, *, onto: str | None = None
@@ -275,7 +282,9 @@ class Repository(Remote):
         found = dict(read_batch(self._copy.batch(oids)))
         missing = [oid for oid in oids if oid not in found]
         if missing:
-            self.fetch_blobs(missing)
+            likely = (entry.oid for entry in self._likely())
+            self._likely = tuple
+            self.fetch_blobs(dict.fromkeys((*missing, *likely)))
             found.update(read_batch(self._copy.batch(missing)))
         if not found.keys() >= {*oids}:
             raise garbled("cat-file")

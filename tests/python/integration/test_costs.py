@@ -25,6 +25,7 @@ from gitops_rollback.commands import drilling
 from gitops_rollback.effective.resolve import resolve_fields
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.manifest import document
+from gitops_rollback.repo.copy import MANY
 from gitops_rollback.repo.process import Git
 from gitops_rollback.services import inventory
 from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
@@ -87,9 +88,40 @@ def test_of_a_large_repository_files_are_fetched_one_by_one_from_the_second_run_
             shop.deploy(tag, repository=f"{server.url}/manifests.git")
             costs.append((len(server.traffic.requests), server.traffic.sent))
     assert len(list(large_ones.iterdir())) == 1
-    assert costs[1][0] == 9
+    assert costs[1][0] == 7, "one fetch of files"
     assert costs[1][1] < 60_000
     assert costs[0][1] > 4_000_000
+
+
+def test_of_many_files_the_few_that_are_read_are_fetched_by_one_fetch_until_most_are(
+    workshop: Workshop,
+) -> None:
+    """With a cache all come, once: it has them from then on."""
+
+    def many(shop: Shop) -> Shop:
+        shop.open(FILES | {".gitops-rollback.toml": TOML})
+        shop.commit({f"apps/s{n}/deployment.yaml": f"number: {n}\n" for n in range(MANY)})
+        shop.deploy("1.4.2")
+        return shop
+
+    shop = workshop.shop("many files", many)
+    with GitHttpServer(shop.root) as server:
+        url = f"{server.url}/manifests.git"
+
+        def cost(*arguments: str) -> int:
+            server.traffic.reset()
+            shop.ok(*arguments, repository=url)
+            return len(server.traffic.requests)
+
+        def deploy(tag: str, *options: str) -> int:
+            return cost("deploy", "--service", "cart", "--image", image(tag), *options)
+
+        assert [deploy("1.5.0"), deploy("1.6.0"), deploy("1.7.0")] == [5, 7, 7]
+        assert cost("plan", "--service", "cart", "--strategy", "git") == 5
+        assert deploy("1.8.0", "--cache", str(shop.home / "cache")) == 5
+        assert shop.run("check", "--all", repository=url).code, "all were read, and are no services"
+        assert deploy("1.9.0") == 5
+    assert "1.9.0" in shop.text()
 
 
 def test_a_deploy_over_a_hand_edit_asks_in_two_requests_more_what_was_deleted(
@@ -146,7 +178,7 @@ def test_a_plan_of_a_large_repository_fetches_the_last_commits_apart(released: S
         mark.touch()
         released.ok("plan", "--service", "cart", "--strategy", "git", repository=url)
         requests = list(server.traffic.requests)
-    assert len(requests) == 9, "the tip, one fetch of the last commits, two of files"
+    assert len(requests) == 7, "the tip, one fetch of the last commits, one of files"
 
 
 def test_what_is_wrong_with_the_options_leaves_nothing_behind(shop: Shop, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import parse_record
 from gitops_rollback.ledger.state import parse_state, render_state
-from gitops_rollback.look.environment_files import Paths
+from gitops_rollback.look.environment_files import Paths, likely_paths
 from gitops_rollback.model import is_name, is_safe_path, one_line, whole_number
 from gitops_rollback.services.config import Config, Environment, parse_config
 from gitops_rollback.services.inventory import glob_pattern, glob_root
@@ -389,3 +390,20 @@ def test_a_set_that_is_none_is_named_with_the_nearest() -> None:
 )  # fmt: skip
 def test_a_number_from_outside_is_a_few_ascii_digits(text: str, number: int | None) -> None:
     assert whole_number(text) == number
+
+
+def test_what_is_fetched_beside_the_configuration_bears_a_name_or_matters_for_all() -> None:
+    """Nothing is refused or chosen by this: what is missing is fetched when it is read."""
+    of_cart = [
+        "apps/cart/deployment.yaml",
+        "apps/cart/base/image.yml",
+        "clusters/eu/cart.yaml",
+        ".gitops-rollback/staging/cart.json",
+    ]
+    for_all = [f"{HELD}/0123.json", "fleet/flux-system/gotk.yaml", "fleet/apps.yaml"]
+    others = ["apps/cartography/deployment.yaml", "apps/cart/logo.png", "README.md", "a.yaml"]
+    above = ["kustomization.yaml", "apps/Kustomization", "clusters/eu/kustomization.yml"]
+    found = likely_paths([*of_cart, *for_all, *others, *above], ["cart"])
+    assert {*of_cart, *for_all, *above} <= {*found}
+    assert {*others}.isdisjoint(found)
+    assert likely_paths(others, ["cart"]) == []
