@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str]) -> list[str]:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.5) -> list[str]:
     """Return up to three known names that look like a name."""
     from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
 
     others = [one for one in known if one != name]  # what was given is no other than it
-    return get_close_matches(name, others, n=3, cutoff=0.5)
+    return get_close_matches(name, others, n=3, cutoff=likeness)
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """Return `did you mean …?`, or an empty text if there is nothing to name."""
+    found = " or ".join(names)
+    return f"did you mean {found}?" if found else ""
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
     """Return `did you mean …?`, or an empty text if nothing is near."""
-    found = nearest(name, known)
-    return f"did you mean {' or '.join(found)}?" if found else ""
+    return did_you_mean(nearest(name, known))
 
 
 class Exit(IntEnum):

@@ -212,8 +212,8 @@ class _Drill:
                 continue
             self.plans.append(one.plan)
             self.paths += [field.path for field in at.found.fields]
-            fields = at.found.fields
-            self.findings += judge_service(one.plan, at.account, fields, session.present)
+            fields, query = at.found.fields, at.found.settings.query
+            self.findings += judge_service(one.plan, at.account, fields, session.present, query)
             if session.options.keep:
                 self.findings += kept_now(session, at)
             if at.found.settings.deploy_job:

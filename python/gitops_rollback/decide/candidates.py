@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from gitops_rollback.decide.facts import BEGINNING, NeedHistory, NeedRecord, NeedTags, Platforms
+from gitops_rollback.decide.facts import (
+    BEGINNING,
+    History,
+    NeedHistory,
+    NeedRecord,
+    NeedTags,
+    Platforms,
+)
 from gitops_rollback.decide.plan import Candidate
-from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.errors import ConfigError, UsageError, did_you_mean, nearest
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
@@ -18,7 +25,7 @@ from gitops_rollback.query.tags import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gitops_rollback.decide.facts import Facts, History
+    from gitops_rollback.decide.facts import Facts
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.stack import Timeline
     from gitops_rollback.model import OfDeed
@@ -32,6 +39,10 @@ _REGISTRY = frozenset({"registry"})
 _GIT = frozenset({GIT})
 _MOST_BUILDS = 5  # that a hint names
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
+_DIGITS = regex(r"(?:sha256:)?([0-9a-z]{7,64})")  # of a digest, as somebody types them
+_SHOWN_DIGITS = 19  # characters of a digest, as commits and messages print it
+_MOST_NEAR = 3
+_ALIKE = 0.75  # how much of two tags is the same where one may be meant by the other
 MOST_TAGS = 100  # of a registry, that are looked at
 TEXT_OF_BAD = "it is what was rolled back from, word for word: whether it is that is not known"
 MUTABLE = "only its tag is known, and the tag was used again since"
@@ -170,6 +181,37 @@ def named(to: str, facts: Facts, timeline: Timeline, is_it: Matcher = is_meant) 
     return found or _unless_never_deployed(Candidate(wanted, _REGISTRY), timeline)
 
 
+def near(named: str, facts: Facts, timeline: Timeline) -> list[str]:
+    """Return what ran here and is spelt nearly as a digest, or a tag: it is said, never taken.
+
+    So are the digest whose digits alone were written, the build of a number without `#`, and the
+    tag with its `v`, or without.
+    """
+    history = facts.has(NeedHistory(BEGINNING)) or History()
+    ran = [*timeline.images, *(entry.ran for entry in history.entries)]
+    digits = _DIGITS.fullmatch(named.casefold())
+    if digits:
+        told = {one.digest for one in ran if one.digest}
+        begun = {digest[7:][: len(digits[1])]: digest[:_SHOWN_DIGITS] for digest in sorted(told)}
+        found = [begun.get(digits[1]), *map(begun.get, nearest(digits[1], begun, _ALIKE))]
+        if any(found):
+            return [one for one in found if one]
+    if any(_is_build(event, "", named) for event in timeline.events):
+        return [f"#{named}"]
+    tags = {_plain(one.tag): one.tag for one in ran if one.tag}
+    plain = _plain(named)
+    if plain in tags:
+        return [tags[plain]]
+    longer = [one for one in tags if one.startswith(f"{plain}.")]
+    alike = dict.fromkeys([*longer, *nearest(plain, tags, _ALIKE)])
+    return [tags[one] for one in alike][:_MOST_NEAR]
+
+
+def _plain(tag: str) -> str:
+    """Return a tag without what people leave out, or add: `V1.4.2` is 1.4.2 to them."""
+    return tag.casefold().removeprefix("v")
+
+
 def with_others(candidate: Candidate, to: str, timeline: Timeline) -> Candidate:
     """Say which other images ran under the tag that a person names: the last of them is meant."""
     image = candidate.image
@@ -200,7 +242,8 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         )
     raise ConfigError(
         f"no image of {facts.title} that is known has a digest that begins with {to}",
-        "give the whole digest, or a tag (gitops-rollback plan lists what ran)",
+        did_you_mean(near(to, facts, timeline))
+        or "give the whole digest, or a tag (gitops-rollback plan lists what ran)",
     )
 
 
@@ -214,7 +257,8 @@ def _wanted(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
         return facts.running.with_version(to, None)
     raise UsageError(
         f"--to {to} is no tag, digest, image or build",
-        "write 1.4.2, sha256:…, acme/cart:1.4.2, #41 or JOB#41",
+        did_you_mean(near(to, facts, timeline))
+        or "write 1.4.2, sha256:…, acme/cart:1.4.2, #41 or JOB#41",
     )
 
 

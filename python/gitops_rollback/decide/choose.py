@@ -25,7 +25,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.judge import Account
 from gitops_rollback.decide.plan import Candidate, Plan
 from gitops_rollback.decide.standing import names_of
-from gitops_rollback.errors import UsageError
+from gitops_rollback.errors import ConfigError, UsageError, did_you_mean
 from gitops_rollback.image import step
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_unchanged
@@ -36,6 +36,7 @@ from gitops_rollback.model import by_whom, one_line, some
 from gitops_rollback.query.choose import RUNNING as RUNS
 from gitops_rollback.query.choose import choose as select
 from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
+from gitops_rollback.services.config import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -204,7 +205,12 @@ def _of_registry(
     """Return the registry's tags, which of them come into question, and these as candidates."""
     query, ran = _query(account), candidates.ran(account.timeline)
     tags = account.facts.ask(NeedTags(patient, query, ran if patient else ()))
-    selection = select(tags.found, account.facts.running, query, ran)
+    try:
+        selection = select(tags.found, account.facts.running, query, ran)
+    except UsageError as error:
+        if account.wish.query is not None:
+            raise
+        raise ConfigError(f"{FILE}: {error.message}", error.hint) from error
     found = candidates.from_registry(selection.names, account.facts, account.timeline)
     return tags, selection, found
 
@@ -340,7 +346,7 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
     if not (account.is_asked_for or wish.again):
         blocks += _already(wish, facts, account.timeline)
     if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
-        blocks.append(_refusal(facts, judged[0]))
+        blocks.append(_refusal(account, judged[0]))
     passed = () if chosen is None or wish.is_named else _passed(judged, account.timeline)
     if passed and wish.unattended:
         named = {"service": facts.at.service, "environment": facts.at.environment}
@@ -431,12 +437,18 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
     ]
 
 
-def _refusal(facts: Facts, candidate: Candidate) -> Refusal:
-    message = f"{facts.title}: {candidate.image.label} is refused: {candidate.message}"
+def _refusal(account: Account, candidate: Candidate) -> Refusal:
+    facts, image = account.facts, candidate.image
+    message = f"{facts.title}: {image.label} is refused: {candidate.message}"
     if candidate.reason == RUNNING:
         return Refusal(RUNNING, message, "name another image")
-    at = facts.at
-    return refusal(candidate.reason or "", message, service=at.service, environment=at.environment)
+    service = {"service": facts.at.service, "environment": facts.at.environment}
+    found = refusal(candidate.reason or "", message, **service)
+    if account.wish.to is None or candidate.is_told:
+        return found
+    near = candidates.near(image.digest or image.tag or "", facts, account.timeline)
+    meant = f"{did_you_mean(near)} " if near else ""
+    return replace(found, hint=meant + found.hint, jenkins=meant + found.jenkins)
 
 
 def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from gitops_rollback.clock import age, days_between
 from gitops_rollback.decide.candidates import from_timeline
 from gitops_rollback.decide.choose import LOST
 from gitops_rollback.effective.proof import BUILD, RESTORED
+from gitops_rollback.errors import UsageError
 from gitops_rollback.image import step
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
@@ -16,6 +17,7 @@ from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
 from gitops_rollback.model import EDIT, by_whom, one_line, some
 from gitops_rollback.refusals import ALREADY
+from gitops_rollback.services.config import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -212,9 +214,13 @@ def judge_storage(subject: str, found: Iterable[storage.Finding], unread: str) -
 
 
 def judge_service(
-    plan: Plan, state: State, fields: Iterable[ImageField], present: str
+    plan: Plan,
+    state: State,
+    fields: Iterable[ImageField],
+    present: str,
+    query: str | None = None,
 ) -> tuple[Finding, ...]:
-    """Judge one service by the plan of a rollback that is not made."""
+    """Judge one service, with its configured query, by the plan of a rollback that is not made."""
     return (
         *_target(plan),
         *_record(plan),
@@ -225,6 +231,7 @@ def judge_service(
         *_hold(plan.title, state, present),
         *(Finding("hold", plan.title, WARNING, one.message, one.hint) for one in plan.lost),
         *_markers(plan.title, state, fields),
+        *_query(plan.title, query),
     )
 
 
@@ -366,6 +373,19 @@ def _markers(title: str, state: State, fields: Iterable[ImageField]) -> Iterator
             'write "$imagepolicy-held" for "$imagepolicy" there, until the hold ends',
             "refused",
         )
+
+
+def _query(title: str, query: str | None) -> Iterator[Finding]:
+    """Tell whether the configured query can be read: most rollbacks need none."""
+    if query is None:
+        return
+    from gitops_rollback.query.search import read_query  # noqa: PLC0415 - slow, and few have one
+
+    try:
+        read_query(query)
+    except UsageError as error:
+        message = f"{FILE}: {error.message}; a rollback that asks the registry would fail"
+        yield Finding("query", title, WARNING, message, error.hint)
 
 
 def build_to_keep(state: State) -> Build | None:

@@ -14,16 +14,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import jmespath
-from jmespath.exceptions import JMESPathTypeError, ParseError, UnknownFunctionError
+from jmespath.exceptions import ArityError, JMESPathTypeError, ParseError, VariadictArityError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import TreeInterpreter
 
-from gitops_rollback.errors import UsageError
+from gitops_rollback.errors import UsageError, nearest_hint
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.policies import apply_filter, takes_version, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from semver import Version
 
@@ -74,17 +74,46 @@ class Answer:
 
 
 def read_query(query: str, sample: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a query as it is read, without an answer; raise `UsageError` if it cannot be."""
+    """Return a query as it is read, without an answer; raise `UsageError` if it cannot be.
+
+    Nor can it be where it calls a function that there is not: asked of no tags it would not show.
+    """
     if len(query) > LONGEST_QUERY:
         raise _refusal(query, f"is longer than {LONGEST_QUERY} characters", sample)
     try:
         parsed: dict[str, Any] = jmespath.compile(query).parsed
+        for call in _calls(parsed):
+            _check_call(query, call, sample)
     except ParseError as error:
         raise _unreadable(query, error, sample) from error
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         # jmespath lets Python's own errors out, as for a thousand brackets.
         raise _refusal(query, f"cannot be answered: {_words(error)}", sample) from error
     return parsed
+
+
+def _calls(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the calls of functions in a query that was read, however deep they are."""
+    open_ = [node]
+    while open_:
+        one = open_.pop()
+        open_ += (child for child in one["children"] if isinstance(child, dict))  # or a slice's
+        if one["type"] == "function_expression":
+            yield one
+
+
+def _check_call(query: str, call: Mapping[str, Any], sample: Sequence[str]) -> None:
+    name, given = call["value"], len(call["children"])
+    known = QueryFunctions.FUNCTION_TABLE
+    if name not in known:
+        words = f"Unknown function: {_echo(name, quote='')}()"
+        near = nearest_hint(name, known)
+        reason = f"cannot be answered{_function_at(query, words)}: {words}"
+        raise _refusal(query, f"{reason}; {near}" if near else reason, sample)
+    wanted = known[name]["signature"]
+    is_open = bool(wanted[-1].get("variadic"))
+    if given < len(wanted) or (given > len(wanted) and not is_open):
+        raise (VariadictArityError if is_open else ArityError)(len(wanted), given, name)
 
 
 def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) -> Answer:
@@ -94,12 +123,6 @@ def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) 
         found = _Bounded(jmespath.Options(custom_functions=QueryFunctions())).visit(
             parsed, document
         )
-    except UnknownFunctionError as error:
-        words = _words(error)
-        reason = f"cannot be answered{_function_at(query, words)}: {words}"
-        raise _refusal(query, reason, sample) from error
-    except ParseError as error:  # the number of a function's arguments shows only now
-        raise _unreadable(query, error, sample) from error
     except JMESPathTypeError as error:
         raise _type_refusal(query, error, sample) from error
     except _EndlessError as error:

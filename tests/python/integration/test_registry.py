@@ -235,6 +235,23 @@ def test_a_query_chooses_among_the_tags(connected: Shop, hub: RegistryStandIn) -
     del hub
 
 
+def test_a_configured_query_that_is_none_is_told_by_the_drill_and_is_no_wrong_use(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    """The command line is right: it is the configuration's error, with the place in the query."""
+    toml = connected.text(".gitops-rollback.toml") + "[services.cart]\nquery = 'tags[?older'\n"
+    connected.commit({".gitops-rollback.toml": toml}, "Choose a query")
+    drilled = connected.run("check", "--service", "cart")
+    told = [one for one in drilled.result["findings"] if one["check"] == "query"]
+    assert [one["level"] for one in told] == ["warning"]
+    assert "at character 12" in told[0]["message"]
+    run = connected.refused(1, "config", "plan", *REGISTRY)
+    assert ".gitops-rollback.toml" in run.error["message"]
+    assert "at character 12" in run.error["message"]
+    assert connected.run("plan", *PLAN).code == 0, "what the ledger tells needs no query"
+    del hub
+
+
 def test_times_of_build_are_read_only_where_a_query_asks_and_bounded(
     shop: Shop, hub: RegistryStandIn
 ) -> None:

@@ -396,3 +396,40 @@ def test_the_record_that_is_taken_is_told_by_its_hash() -> None:
     own = stored("1", "2", sha256=digest("record 1"))
     plan = planned(telling(NeedRecord=own, NeedChanges=()))
     assert plan.to_json()["to"]["record"] == own.sha256
+
+
+@pytest.mark.parametrize(
+    ("named", "near"),
+    [
+        pytest.param("v1.1.0", "1.1.0", id="with a v"),
+        pytest.param("V1.1.0", "1.1.0", id="in capitals"),
+        pytest.param("1.1", "1.1.0", id="in part"),
+        pytest.param("1.1.O", "1.1.0", id="with another letter"),
+        pytest.param("acme/cart:v1.1.0", "1.1.0", id="as an image"),
+        pytest.param("2", "#2", id="the number of a build"),
+        pytest.param(digest("1.1.0")[7:], digest("1.1.0")[:19], id="the digits of a digest"),
+        pytest.param(f"{digest('1.1.0')[:-1]}0", digest("1.1.0")[:19], id="a wrong digest"),
+        pytest.param(f"{digest('1.1.0')[:13]}f", digest("1.1.0")[:19], id="a wrong short digest"),
+        pytest.param(digest("1.1.0")[:19].upper(), digest("1.1.0")[:19], id="a digest in capitals"),
+        pytest.param("latest", "", id="nothing like it"),
+    ],
+)
+def test_what_ran_and_is_spelt_nearly_as_what_is_named_is_said_and_not_taken(
+    named: str, near: str
+) -> None:
+    steps = state("latency>1.1.0", "1.1.0>7.2.9")
+    there = service_at_tip(str(image("7.2.9")), steps)
+    found = decided(Wish("rollback", PRESENT, to=named), there, telling(NeedCheck=GONE))
+    assert isinstance(found, Refused)
+    meant = f"did you mean {near}?"
+    assert found.error.hint.startswith(meant) is bool(near), found.error.hint
+    in_jenkins = found.error.jenkins_hint or found.error.hint
+    assert in_jenkins.startswith(meant) is bool(near)
+
+
+def test_a_commit_that_ran_once_is_near_to_one_that_differs_by_a_letter() -> None:
+    answer = telling(NeedCheck=GONE, NeedHistory=History(history("513469a", "1932033"), True))
+    there = service_at_tip(str(image("1932033")))
+    found = decided(Wish("rollback", PRESENT, to="513469b"), there, answer)
+    assert isinstance(found, Refused)
+    assert found.error.hint.startswith("did you mean 513469a?")

@@ -101,6 +101,28 @@ NONE_MADE = "none was made, for a commit by hand replaced that image: Git's hist
 ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("shop/cart", 7)))
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("tags[?older", "at character 12"),
+        (
+            "tags[?older && start_with(name, 'v')]",
+            "at character 16: Unknown function: start_with()",
+        ),
+        ("tags[?older]", ""),
+        (None, ""),
+    ],
+)
+def test_a_configured_query_that_cannot_be_read_is_told_by_day(
+    query: str | None, said: str
+) -> None:
+    """Most rollbacks ask no registry, so nothing else would tell of it before the night."""
+    found = judge_service(WAY, state(), (), NOW, query)
+    told = [(one.level, one.message) for one in found if one.check == "query"]
+    assert [level for level, _message in told] == ([WARNING] if said else [])
+    assert all(said in message and ".gitops-rollback.toml" in message for _level, message in told)
+
+
 ERRORS = [one for one in vars(errors).values() if hasattr(one, "category")]
 
 
