@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.fields import NotedField
-    from gitops_rollback.ledger.holds import Bad
+    from gitops_rollback.ledger.holds import Bad, Hold
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
+    from gitops_rollback.manifest.image_field import FieldKey
     from gitops_rollback.refusals import Refusal
 
 
@@ -175,7 +176,7 @@ def together(decided: Sequence[Change | Refused], *, skip: bool) -> Commit:
         error = whole_error([one.error for one in blocked], len(decided))
         error.found = found
         raise error
-    changes = tuple(one for one in decided if isinstance(one, Change))
+    changes = _held_once([one for one in decided if isinstance(one, Change)])
     files = _files(changes)
     text = message.render([change.summary for change in changes])
     return Commit(changes, blocked, files, text, _diff(changes, files))
@@ -270,6 +271,24 @@ def told_restored(at: ServiceAtTip) -> tuple[str, ...]:
         for file in (*at.holds.ours, *at.holds.lost)
         if file.stood
     )
+
+
+def _held_once(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return changes of which those of the same fields, by several names, hold them by one hold.
+
+    Two would be ended by one release, and who looks at them would take them for two.
+    """
+    found: list[Change] = []
+    begun: dict[frozenset[FieldKey], Hold] = {}
+    for change in changes:
+        state = change.state
+        if state is not None and state.hold is not None:
+            keys = frozenset(field.key for field in change.at.found.fields)
+            held = replace(state, hold=begun.setdefault(keys, state.hold))
+            found.append(replace(change, state=held))
+        else:
+            found.append(change)
+    return tuple(found)
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:

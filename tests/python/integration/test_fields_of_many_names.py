@@ -628,7 +628,9 @@ def test_of_very_many_lost_state_files_the_likely_ones_are_read_and_the_rest_cou
     assert "21 state files of names that no field has any more were not read" in run.stderr
 
 
-def test_two_names_of_one_field_that_go_back_in_one_commit_each_tell_of_it(tmp_path: Path) -> None:
+def test_two_names_of_one_field_that_go_back_in_one_commit_tell_of_it_and_are_held_once(
+    tmp_path: Path,
+) -> None:
     shop = Shop(tmp_path).open({CART_PATH: WEB})
     for tag, name in (("1.4.2", "cart"), ("1.5.0", "cart-web")):
         shop.ok("deploy", "--service", name, "--image", image(tag))
@@ -636,7 +638,7 @@ def test_two_names_of_one_field_that_go_back_in_one_commit_each_tell_of_it(tmp_p
     for name in ("cart", "cart-web"):
         state = shop.state(name)
         assert state["deployed"][0]["action"] == "rollback"
-        assert f".gitops-rollback/.held/{state['hold']['id']}.json" in held_files(shop)
+        assert [f".gitops-rollback/.held/{state['hold']['id']}.json"] == held_files(shop)
     shop.ok("release", "--service", "cart", *REASON)
     assert held_files(shop) == []
     assert not any("hold" in shop.state(name) for name in ("cart", "cart-web"))

@@ -131,6 +131,21 @@ def test_two_services_are_deployed_by_one_commit_with_their_joint_effect() -> No
     assert f"acme/shop:2@{digest('2')}" in (files["apps/shop.yaml"] or b"").decode()
 
 
+def test_two_names_of_one_field_that_go_back_are_held_by_one_hold() -> None:
+    cart = service_at_tip(str(image("2")), state("1>2"))
+    other = replace(cart, found=replace(cart.found, service="basket"))
+    changes = [changed(Wish("rollback", PRESENT), one) for one in (cart, other)]
+    commit = together(changes, skip=False)
+    first, second = (one.state for one in commit.changes)
+    assert first is not None
+    assert first.hold is not None
+    assert second is not None
+    assert second.hold == first.hold
+    held = [path for path in commit.files if path.startswith(".gitops-rollback/.held/")]
+    assert held == [f".gitops-rollback/.held/{first.hold.id}.json"]
+    assert second.deployed[0].id != first.deployed[0].id, "each name tells of its own deed"
+
+
 def test_two_names_of_one_field_get_one_image_in_a_commit_and_each_its_state_file() -> None:
     cart = service_at_tip("acme/cart:1")
     web = replace(cart, found=replace(cart.found, service="web"))
