@@ -28,6 +28,7 @@ from gitops_rollback.decide.drill import (
     judge_push,
     judge_registry,
     judge_service,
+    judge_sets,
     judge_storage,
     summary,
     verdict,
@@ -126,15 +127,20 @@ class _Drill:
         names = self._names(read)
         self.names.update(names)
         unread: dict[str, Finding] = {}
+        in_sets = self._only_in_sets(read, names)
         theirs: set[tuple[str, str]] = set()
         retired: list[dict[tuple[str, str], None]] = []
-        for snapshot in self._snapshots(read, names, unread):
+        for snapshot in self._snapshots(read, (*names, *in_sets), unread):
             theirs |= are_of_others(snapshot.services)
             if snapshot.services:
                 retired.append(dict.fromkeys(retired_holds(snapshot.services)))
                 self._services(snapshot)
             del snapshot  # before the next one is read
         here = read.environment.name
+        absent = {name: one for name in in_sets if (one := unread.pop(name, None))}
+        told, sets = read.environment.told, read.config.sets
+        is_only = read.config.environments.keys() <= {here}
+        self.findings += judge_sets(told, sets, absent, is_only=is_only)
         self.findings += (one for name, one in unread.items() if (name, here) not in theirs)
         self.findings += (
             Finding("hold", read.environment.told, WARNING, *one)
@@ -189,14 +195,25 @@ class _Drill:
         found = known_names(read)
         return read.config.of_allowed(found, self.allowed)
 
+    def _only_in_sets(self, read: EnvironmentFiles, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what only a set names, where all services are meant: nobody else may know it."""
+        if self._is_named:
+            return ()
+        members = dict.fromkeys(name for one in read.config.sets.values() for name in one)
+        others = [name for name in members if name not in names]
+        return read.config.of_allowed(others, self.allowed)
+
+    @property
+    def _is_named(self) -> bool:
+        options = self.session.options
+        return bool(repeated(options, "service") or repeated(options, "set"))
+
     def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:
         """Return what is found of a service that cannot be read: one that is gone is passed by."""
         environment = read.environment.name
         subject = title(name, environment)
-        options = self.session.options
-        is_named = bool(repeated(options, "service") or repeated(options, "set"))
         left = self.repository.read_file(read.tip.commit, path_of(environment, name))
-        if is_named or left is None or not isinstance(error, UnknownServiceError):
+        if self._is_named or left is None or not isinstance(error, UnknownServiceError):
             return failed("service", subject, error)
         is_only = read.config.environments.keys() <= {environment}
         hint = f"{retiring(name, environment, is_only=is_only)}, if it is gone"

@@ -84,6 +84,8 @@ def _meant_by(name: str, options: argparse.Namespace) -> str:
         return f"the image is given with --image: --image {quote(name)}"
     if hasattr(options, "to") and (_is_version(name) or _BUILD_OR_DIGEST.fullmatch(name)):
         return f"what to go back to is given with --to: --to {quote(name)}"
+    if is_name(name.lower()):
+        return f"names have small letters: did you mean {name.lower()}?"
     return ""
 
 

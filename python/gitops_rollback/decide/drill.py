@@ -176,6 +176,25 @@ def judge_push(subject: str, against: Sequence[Obstacle] | None, why_not: str) -
     return Finding("push", subject, WARNING, text, hint, "repository")
 
 
+def judge_sets(
+    where: str,
+    sets: Mapping[str, Sequence[str]],
+    absent: Mapping[str, Finding],
+    *,
+    is_only: bool,
+) -> Iterator[Finding]:
+    """Judge the sets of which some services are in an environment, and others are `absent` there.
+
+    A set with none there is not meant for it, unless it is the only one.
+    """
+    for name, members in sets.items():
+        missing = [absent[member] for member in members if member in absent]
+        if is_only or len(missing) < len(members):
+            for one in missing:
+                message = f"{one.message}; a rollback of the set in {where} would fail"
+                yield Finding("service", f"set {name}", WARNING, message, one.hint)
+
+
 def judge_registry(registry: str, problem: str) -> Finding:
     """Judge what kept a registry from telling of a running image; nothing did if it is empty."""
     if not problem:

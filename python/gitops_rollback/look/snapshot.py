@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.accounts import has_all_of
@@ -21,6 +22,8 @@ from gitops_rollback.errors import (
     ManifestError,
     RepositoryError,
     ResourceError,
+    nearest,
+    nearest_hint,
 )
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import find_fields, once
@@ -69,11 +72,11 @@ from gitops_rollback.services.config import (
     Environment,
     parse_config,
 )
-from gitops_rollback.services.inventory import Manifests
+from gitops_rollback.services.inventory import Manifests, glob_root
 from gitops_rollback.services.ownership import UnknownServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.ledger.holds import HeldFile
@@ -81,6 +84,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
+
+_ALIKE = 0.75  # how much of two paths is the same where one may be meant by the other
 
 
 @dataclass(frozen=True)
@@ -271,7 +276,35 @@ def _resolved(here: Here, name: str, manifests: Manifests, raw: bytes | None) ->
     `raw` is its state file: what is wrong with that is told to whoever finds the fields.
     """
     written = partial(_left_by_a_rollback, here, name, raw)
-    return catalogue.resolve(name, here.environment, here.config, manifests, written)
+    try:
+        return catalogue.resolve(name, here.environment, here.config, manifests, written)
+    except UnknownServiceError as error:
+        raise error.reworded(error.message, _hint_of_place(here, name) or error.hint) from error
+
+
+def _hint_of_place(here: Here, name: str) -> str:
+    """Return what may be meant where no file is at a configured place; else nothing.
+
+    A name that the configuration does not have may be the mistake itself.
+    """
+    paths = [entry.path for entry in here.list()]
+    names = inventory.configured_names(here.config, here.environment, paths)
+    meant = "" if name in here.config.services else nearest_hint(name, names)
+    if meant:
+        return meant
+    known = {*paths, *(str(one) for path in paths for one in PurePosixPath(path).parents)}
+    home = here.environment.path
+    if home and home not in known:
+        return _meant(f"`path` in {FILE}: [environments.{here.environment.name}]", home, known)
+    roots = [glob_root(glob) for glob in here.config.settings(name).manifests]
+    places = [f"{home}/{root}".strip("/") for root in roots if root]
+    absent = next((place for place in places if place not in known), None)
+    return _meant(f"`manifests` in {FILE}", absent, known) if absent else ""
+
+
+def _meant(key: str, absent: str, known: Iterable[str]) -> str:
+    near = nearest(absent, known, _ALIKE)
+    return f"check {key}: nothing is at {absent}{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _left_by_a_rollback(here: Here, name: str, raw: bytes | None) -> tuple[NotedField, ...]:
@@ -598,18 +631,24 @@ def _environment(repository: Repository, request: Request, config: Config, tip: 
     is_sure = request.environment is not None or request.everything
     if is_sure or len(config.environments) < 2:  # noqa: PLR2004
         return config.choose_environment(request.environment)
-    holding = []
+    holding, unsure, unknown = [], {}, []
     for name in config.environments:
         try:
             read_snapshot(repository, replace(request, environment=name), tip)
-        except GitopsRollbackError:
-            continue  # only a look: the error below names the environments that do hold it
-        holding.append(name)
+        except UnknownServiceError as error:
+            unknown.append(error)
+        except GitopsRollbackError as error:
+            unsure[name] = error.message
+        else:
+            holding.append(name)
     services = ", ".join(request.names)
+    told = "".join(f"; in {name}: {message}" for name, message in unsure.items())
+    possible = [name for name in config.environments if name in (*holding, *unsure)]
+    near = dict.fromkeys(error.hint for error in unknown) if not possible else ()
     raise ConfigError(
         f"several environments are configured, and {', '.join(holding) or 'none'} of them "
-        f"hold{'s' if len(holding) == 1 else ''} {services}",
-        f"choose one with --environment: {', '.join(holding or config.environments)}",
+        f"hold{'' if len(holding) > 1 else 's'} {services}{told}",
+        "; ".join(near) or f"choose one with --environment: {', '.join(possible)}",
     )
 
 

@@ -235,7 +235,7 @@ def unknown(
     if settings.manifests and all(is_kustomization(path) for path in manifests.files):
         return kind(
             f"no manifest of service '{service}' in {where}: nothing matches "
-            f"{', '.join(settings.manifests)}",
+            f"{', '.join(posixpath.join(environment.path, one) for one in settings.manifests)}",
             nearest_hint(service, config.services) or f"check `manifests` in {FILE}",
         )
     if not manifests.files and not manifests.skipped:

@@ -144,6 +144,83 @@ def test_an_unknown_environment_is_an_error_with_the_nearest_name(clusters: Shop
     assert "did you mean production?" in run.error["hint"]
 
 
+def test_what_is_spelt_wrong_where_no_environment_is_named_is_answered_with_what_is_near(
+    clusters: Shop,
+) -> None:
+    run = clusters.refused(1, "config", "plan", "--service", "crat")
+    assert "none of them holds crat" in run.error["message"]
+    assert run.error["hint"] == "did you mean cart?"
+    capital = ("plan", "--service", "cart", "--environment", "Staging")
+    run = clusters.refused(2, "usage", *capital)
+    assert run.error["hint"].endswith("did you mean staging?")
+
+
+def test_an_environment_in_which_nobody_can_tell_is_named_with_the_reason(clusters: Shop) -> None:
+    broken = CART.replace("spec:\n  replicas", "spec:\n\treplicas")
+    clusters.commit({"clusters/staging/cart.yaml": broken})
+    run = clusters.refused(1, "config", "plan", "--service", "cart")
+    assert "production of them holds cart; in staging: " in run.error["message"]
+    assert "clusters/staging/cart.yaml" in run.error["message"]
+    assert run.error["hint"] == "choose one with --environment: staging, production"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "hint"),
+    [
+        (
+            'path = "clusters/staging"',
+            'path = "clusters/stagin"',
+            "clusters/stagin; did you mean clusters/staging?",
+        ),
+        (
+            'manifests = ["{service}.yaml"]',
+            'manifests = ["{service}.yml"]',
+            "clusters/staging/cart.yml; did you mean clusters/staging/cart.yaml?",
+        ),
+        (
+            'manifests = ["{service}.yaml"]',
+            'manifests = ["quite/elsewhere/*.yaml"]',
+            "clusters/staging/quite/elsewhere",
+        ),
+        (
+            'manifests = ["{service}.yaml"]',
+            'manifests = ["*-{service}.yaml"]',
+            "",
+        ),
+    ],
+)
+def test_a_place_at_which_nothing_is_is_told_with_what_is_near(
+    clusters: Shop, right: str, wrong: str, hint: str
+) -> None:
+    assert right in ENVIRONMENTS
+    clusters.commit({".gitops-rollback.toml": ENVIRONMENTS.replace(right, wrong)})
+    run = clusters.refused(1, "config", "plan", "--service", "cart", "--environment", "staging")
+    key = "`path`" if right.startswith("path") else "`manifests`"
+    assert run.error["hint"].startswith(f"check {key} in .gitops-rollback.toml")
+    assert run.error["hint"].partition("nothing is at ")[2] == hint
+
+
+def test_the_drill_tells_of_a_set_that_names_a_service_which_is_not_there(clusters: Shop) -> None:
+    """Nobody but who rolls the set back at night would find it out."""
+    sets = '[sets]\nboth = ["cart", "payment"]\nall = ["cart", "paymet"]\nfar = ["x", "y"]\n'
+    clusters.commit({".gitops-rollback.toml": ENVIRONMENTS + sets})
+    run = clusters.run("check", "--environment", "staging")
+    told = [one for one in run.result["findings"] if one["subject"].startswith("set ")]
+    assert [(one["subject"], one["level"]) for one in told] == [("set all", "warning")]
+    assert "service 'paymet' in environment 'staging'" in told[0]["message"]
+    assert "did you mean payment?" in told[0]["hint"]
+    named = clusters.run("check", "--service", "cart", "--environment", "staging")
+    assert not [one for one in named.result["findings"] if one["subject"].startswith("set ")]
+
+
+def test_the_drill_tells_of_a_set_of_which_nothing_is_where_there_is_no_other_environment(
+    checkout: Shop,
+) -> None:
+    checkout.commit({".gitops-rollback.toml": SETS + 'far = ["x"]\n'})
+    found = checkout.run("check").result["findings"]
+    assert [one["subject"] for one in found if one["subject"].startswith("set ")] == ["set far"]
+
+
 def test_the_only_environment_needs_no_choosing(shop: Shop) -> None:
     shop.commit({".gitops-rollback.toml": '[environments.production]\npath = "apps"\n'})
     run = shop.deploy("1.5.0")

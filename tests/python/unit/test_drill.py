@@ -26,6 +26,7 @@ from gitops_rollback.decide.drill import (
     judge_push,
     judge_registry,
     judge_service,
+    judge_sets,
     judge_storage,
     summary,
     verdict,
@@ -121,6 +122,22 @@ def test_a_configured_query_that_cannot_be_read_is_told_by_day(
     told = [(one.level, one.message) for one in found if one.check == "query"]
     assert [level for level, _message in told] == ([WARNING] if said else [])
     assert all(said in message and ".gitops-rollback.toml" in message for _level, message in told)
+
+
+@pytest.mark.parametrize(
+    ("sets", "is_only", "subjects"),
+    [
+        ({"all": ("cart", "ghost")}, False, ["set all"]),
+        ({"sound": ("cart",), "far": ("ghost",)}, False, []),
+        ({"sound": ("cart",), "far": ("ghost",)}, True, ["set far"]),
+    ],
+)
+def test_a_set_that_would_fail_where_some_of_it_is_or_all_should_be_is_told(
+    sets: dict[str, tuple[str, ...]], is_only: bool, subjects: list[str]
+) -> None:
+    found = list(judge_sets("this repository", sets, {"ghost": GHOST}, is_only=is_only))
+    assert [one.subject for one in found] == subjects
+    assert all(one.message.startswith("is not there; a rollback of the set") for one in found)
 
 
 ERRORS = [one for one in vars(errors).values() if hasattr(one, "category")]
