@@ -395,7 +395,8 @@ class Builder:
         if version is not None and text_of(version) != _SCHEMA:
             path, hint = kustomization.path, f"take it out, {ACCEPT}"
             why = f"releases of kustomize differ in which they have; most have {_SCHEMA} alone"
-            work.failures.append(Unknown(path, line_of(version), "openapi", why, hint))
+            line = kustomization.line_of("openapi")
+            work.failures.append(Unknown(path, line, "openapi", why, hint))
         for patch in kustomization.patches:
             self.patcher.apply(patch, work)
         _rename(kustomization, work)

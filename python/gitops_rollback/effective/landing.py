@@ -474,6 +474,7 @@ class Lander:
 
     def _placeless(self, resource: Resource, node: yaml.ScalarNode) -> ImageField:
         scalar = Scalar(
+            path=resource.path,
             value=str(node.value),
             line=line_of(node),
             column=node.start_mark.column + 1,
@@ -607,8 +608,9 @@ def _inlined(field: ImageField, inline: Inline) -> ImageField:
     if inline.file.host is not None:
         return replace(in_host(field, inline.file.host), path=inline.path)
     parts = tuple(
-        replace(part, scalar=replace(part.scalar, line=part.scalar.line + inline.offset))
+        replace(part, scalar=replace(one, path=inline.path, line=one.line + inline.offset))
         for part in field.parts
+        for one in (part.scalar,)
     )
     first = parts[0].scalar
     pointer = f"inline:{first.line}:{first.column}"

@@ -146,7 +146,7 @@ class Templates:
                 if found is not None:
                     why, hint = found
                     name = f".Values.{'.'.join(_keys(image, part))}"
-                    return Unknown(image.path, part.scalar.line, name, why, f"{hint}, {ACCEPT}")
+                    return Unknown(*_place(part), name, why, f"{hint}, {ACCEPT}")
         return self._written_out(folder, image, values)
 
     def name(self, folder: str, image: ImageField, values: yaml.Node | None = None) -> str:
@@ -174,7 +174,7 @@ class Templates:
             if chart.made.failing is not None:
                 place, why = chart.made.failing
                 hint = f"set it in the values, or mend the template, {ACCEPT}"
-                return Unknown(image.path, image.scalar.line, place, why, hint)
+                return Unknown(image.scalar.path, image.scalar.line, place, why, hint)
         return None
 
     def _without_values(
@@ -198,7 +198,8 @@ class Templates:
                 and given.tag != OPAQUE
             ):
                 why = "Helm fails where a chart below gets anything but a mapping"
-                place = (image.path, image.scalar.line) if own is None else (path, line_of(own))
+                of_image = (image.scalar.path, image.scalar.line)
+                place = of_image if own is None else (path, line_of(own))
                 return Unknown(*place, f"values of {name}", why, hint)
             found = self._without_values(below, image, given) if below else None
             if found is not None:
@@ -240,7 +241,7 @@ class Templates:
                 if fixed and image.named and fixed.full_repository == image.named.full_repository:
                     hint = f"read it from the values there, too, {ACCEPT}"
                     why = f"{one.place} writes {one.text or one.name} out, which no value changes"
-                    return Unknown(image.path, part.scalar.line, one.name, why, hint)
+                    return Unknown(*_place(part), one.name, why, hint)
         return None
 
     def warnings(
@@ -425,7 +426,7 @@ class Templates:
         chart = next(self._readers(folder, image, part, values)).chart
         keys = _keys(image, part)
         name = f".Values.{'.'.join(keys)}"
-        place, where = (image.path, part.scalar.line), folder or "."
+        where = folder or "."
         hint = f"set what the templates read, {ACCEPT}"
         if chart.passes(keys):
             why = f"whether a template of {where} reads {name} is not known: it is passed on whole"
@@ -433,7 +434,7 @@ class Templates:
             why = f"no template of {where} reads {name}, unless a text that `tpl` runs does"
         else:
             why = f"no template of {where} reads {name}: it changes nothing"
-        return Unknown(*place, name, why, hint)
+        return Unknown(*_place(part), name, why, hint)
 
 
 def _meets(value: Keys, changed: Keys | None, key: str) -> bool:
@@ -529,6 +530,11 @@ def _is_off(dependency: yaml.Node, values: yaml.Node | None) -> bool:
     tags = (text_of(one) or "" for one in items_of(lookup(dependency, "tags")))
     found = [truth_of(find(values, "tags", tag)) for tag in tags]
     return False in found and True not in found
+
+
+def _place(part: Part) -> tuple[str, int]:
+    """Return where a part of an image stands, which may be another file than that of its user."""
+    return part.scalar.path, part.scalar.line
 
 
 def _tags(keys: Keys) -> set[Keys]:

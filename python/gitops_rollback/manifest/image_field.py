@@ -183,13 +183,14 @@ VARIABLE_PROBLEM = Problem("it has a Flux variable that nothing in these files d
 
 @dataclass(frozen=True)
 class Scalar:
-    """One scalar of a file.
+    """One scalar of the file at `path`.
 
     `line` and `column` count from 1; `start` and `end` are offsets of the scalar (quotes included)
     in the file's text, `raw` is the text between them; `marker` is the Flux marker behind it;
     `block` is the text that it stands in, where that is written into the file as a string.
     """
 
+    path: str
     value: str
     line: int
     column: int

@@ -44,6 +44,7 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
     if file.host is not None:
         return _in_block(file, node, file.host, start + len(skipped))
     return Scalar(
+        path=file.path,
         value=str(node.value),
         line=node.start_mark.line + 1 + len(above),
         column=len(last) + 1 + (0 if above else node.start_mark.column),
@@ -63,6 +64,7 @@ def _in_block(file: ParsedFile, node: yaml.ScalarNode, host: Host, start: int) -
     end = node.end_mark.index
     run = host.run_at(start)
     return Scalar(
+        path=file.path,
         value=str(node.value),
         line=run.line,
         column=run.column + start - run.inner,

@@ -20,6 +20,7 @@ _OTHERS = (
     "reconcileStrategy",
     "patch ",
     "a configuration in place",
+    "postRenderers images",
     "spec.ignore",
     "this file",
 )
@@ -56,5 +57,6 @@ def _check(tree: Tree, doubt: Unknown) -> None:
     line = lines[doubt.line - 1]
     is_other = doubt.construct.startswith(_OTHERS) or doubt.path.endswith("ignore")
     is_of_it = any(word in line for word in _WORD.findall(doubt.construct))
+    is_of_it = is_of_it or doubt.construct.rpartition(":")[0] in tree.raw  # a place of another file
     is_start = doubt.line == 1 or line.lstrip(" -").startswith(_BEGINS)
     assert is_of_it or is_start or is_other, f"{doubt.text}: {line}"
