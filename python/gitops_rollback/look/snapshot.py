@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
 
+_FEW = 20  # services, for each of which all paths may be looked at for what is spelt nearly so
 _ALIKE = 0.75  # how much of two paths is the same where one may be meant by the other
 
 
@@ -170,9 +171,10 @@ def read_snapshot(
             raise two_meanings(name)
     shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
     found = _Found(notes=(said,) if said else ())
+    resolve = _resolved_or_near if len(names) <= _FEW else _resolved
     for name in names:
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
-        resolved = partial(_resolved, here, name, files)
+        resolved = partial(resolve, here, name, files)
         raw = partial(_raw_state, here, name, data)
         found.take(name, raw, request, resolved)
     found.refuse_nothing(config, environment)
@@ -276,8 +278,15 @@ def _resolved(here: Here, name: str, manifests: Manifests, raw: bytes | None) ->
     `raw` is its state file: what is wrong with that is told to whoever finds the fields.
     """
     written = partial(_left_by_a_rollback, here, name, raw)
+    return catalogue.resolve(name, here.environment, here.config, manifests, written)
+
+
+def _resolved_or_near(
+    here: Here, name: str, manifests: Manifests, raw: bytes | None
+) -> ServiceFields:
+    """Return the fields of a service, or say what may be meant by its name or place."""
     try:
-        return catalogue.resolve(name, here.environment, here.config, manifests, written)
+        return _resolved(here, name, manifests, raw)
     except UnknownServiceError as error:
         raise error.reworded(error.message, _hint_of_place(here, name) or error.hint) from error
 

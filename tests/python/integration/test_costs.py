@@ -23,6 +23,7 @@ import yaml
 import gitops_rollback
 from gitops_rollback.commands import drilling
 from gitops_rollback.effective.resolve import resolve_fields
+from gitops_rollback.errors import nearest
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.manifest import document
 from gitops_rollback.repo.copy import MANY
@@ -119,7 +120,9 @@ def test_of_many_files_the_few_that_are_read_are_fetched_by_one_fetch_until_most
         assert [deploy("1.5.0"), deploy("1.6.0"), deploy("1.7.0")] == [5, 7, 7]
         assert cost("plan", "--service", "cart", "--strategy", "git") == 5
         assert deploy("1.8.0", "--cache", str(shop.home / "cache")) == 5
-        assert shop.run("check", "--all", repository=url).code, "all were read, and are no services"
+        with patch("gitops_rollback.look.snapshot.nearest", wraps=nearest) as near:
+            assert shop.run("check", "--all", repository=url).code == 1, "none of them is a service"
+        assert near.call_count <= 20, "among all paths, for each of all services"
         assert deploy("1.9.0") == 5
     assert "1.9.0" in shop.text()
 
