@@ -133,7 +133,7 @@ def test_a_configured_query_that_cannot_be_read_is_told_by_day(
     ],
 )
 def test_a_set_that_would_fail_where_some_of_it_is_or_all_should_be_is_told(
-    sets: dict[str, tuple[str, ...]], is_only: bool, subjects: list[str]
+    sets: dict[str, tuple[str, ...]], subjects: list[str], *, is_only: bool
 ) -> None:
     found = list(judge_sets("this repository", sets, {"ghost": GHOST}, is_only=is_only))
     assert [one.subject for one in found] == subjects
