@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.model import one_line
-from gitops_rollback.web.answers import retry_after
+from gitops_rollback.web.answers import retry_after, told_pause
 from gitops_rollback.web.hosts import bound_to, host_of
 from gitops_rollback.web.http import Http, Manners, as_json
 
@@ -144,11 +144,10 @@ def _explained(none: NoAnswer) -> ForgeUnavailableError:
 
 
 def _busy(answer: Answer, what: str) -> ForgeUnavailableError:
-    seconds = retry_after(answer.headers)
-    when = f"; it may be asked again in {seconds:.0f} s" if seconds is not None else ""
+    when, wait = told_pause(retry_after(answer.headers))
     message = f"asked {host_of(answer.url)} for {what}: it answered {answer}{when}"
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ForgeUnavailableError(message, "too many requests came from here: wait until then")
+        return ForgeUnavailableError(message, f"too many requests came from here: {wait}")
     return ForgeUnavailableError(message, "the host itself failed: look at its status page")
 
 

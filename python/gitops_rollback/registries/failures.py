@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RegistryError
 from gitops_rollback.model import one_line
-from gitops_rollback.web.answers import LONGEST_QUOTE, NO_TIME
+from gitops_rollback.web.answers import LONGEST_QUOTE, NO_TIME, told_pause
 from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
@@ -96,12 +95,10 @@ def second_factor(answer: Answer, what: str) -> RegistryUnavailableError:
 
 def try_later(answer: Answer, what: str, seconds: float | None) -> RegistryUnavailableError:
     """Explain 429 and 5xx; `seconds` is when it may be asked again, if it says so."""
-    message = f"asked {host_of(answer.url)} for {what}: it answered {answer}"
-    if seconds is not None:
-        end = datetime.fromtimestamp(datetime.now(UTC).timestamp() + seconds, UTC)
-        message += f"; it may be asked again in {seconds:.0f} s, at {end:%H:%M:%S} UTC"
+    when, wait = told_pause(seconds)
+    message = f"asked {host_of(answer.url)} for {what}: it answered {answer}{when}"
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        hint = "too many requests came from here: wait until then, or sign in for a higher limit"
+        hint = f"too many requests came from here: {wait}, or sign in for a higher limit"
         return RegistryUnavailableError(message, hint)
     hint = "the service itself has failed: look at its status page and try again"
     return RegistryUnavailableError(message, hint)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
@@ -33,6 +34,8 @@ _LIMITS = (
 )
 _NEAR = 10  # a tenth
 _LONGEST_PAUSE = 86400.0  # seconds
+_NO_PAUSE = 1_000_000_000  # a number above it is a time, of this century
+_SECONDS = regex(r"-?[0-9]{1,100}(\.[0-9]*)?")  # the standard has no sign and no parts of seconds
 
 
 @dataclass(frozen=True)
@@ -141,16 +144,17 @@ def read_limit(host: str, headers: Mapping[str, str]) -> RateLimit | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until a host wants to be asked again; None where it does not say.
 
-    `Retry-After` is a number of seconds or a date, Hub's `X-Retry-After` a Unix time; where a limit
-    is used up, `X-RateLimit-Reset` is the Unix time of the next one.
+    `Retry-After` is a number of seconds or a date, Hub's `X-Retry-After` a Unix time, as which some
+    write the first, too; where a limit is used up, `X-RateLimit-Reset` is that of the next one.
     """
     text = headers.get("Retry-After", "").strip()
     until = headers.get("X-Retry-After", "").strip()
     if not until and headers.get("X-RateLimit-Remaining", "").strip() == "0":
         until = headers.get("X-RateLimit-Reset", "").strip()
     try:
-        if text.isdecimal():
+        if _SECONDS.fullmatch(text):
             seconds = float(text)
+            seconds -= time() if seconds > _NO_PAUSE else 0
         elif text:
             seconds = parsedate_to_datetime(text).timestamp() - time()
         elif until:
@@ -161,6 +165,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     # Not at once, or a host that says 0 each time would be asked without end; NaN is no time.
     return min(max(1.0, seconds), _LONGEST_PAUSE) if seconds == seconds else None  # noqa: PLR0124
+
+
+def told_pause(seconds: float | None) -> tuple[str, str]:
+    """Say when a host may be asked again, as the end of a sentence; and how long to wait."""
+    if seconds is None:
+        return "", "wait a while"
+    if seconds >= _LONGEST_PAUSE:
+        return "; it may not be asked again for a day or more", "wait until then"
+    end = datetime.fromtimestamp(time() + seconds, UTC)
+    return f"; it may be asked again in {seconds:.0f} s, at {end:%H:%M:%S} UTC", "wait until then"
 
 
 def why_no_answer(error: Exception, seconds: float) -> tuple[str, str]:

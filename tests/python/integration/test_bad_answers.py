@@ -51,7 +51,7 @@ def refused(shop: Shop, arguments: tuple[str, ...], told: tuple[int, str, str]) 
         (402, {}, b"", "402 Payment Required"),
         (418, {}, b"short and stout", "short and stout"),
         (429, {"Retry-After": "90000"}, b"Too Many Requests (HAP429).", "HAP429"),
-        (429, LATER, b"{}", "it may be asked again in"),
+        (429, LATER, b"{}", "it may not be asked again for a day or more"),
         (429, {}, b"", "too many requests"),
         (500, {}, b"\x1b[31mred\x07", "500 Internal Server Error"),
         (502, {}, HTML, "a web page"),

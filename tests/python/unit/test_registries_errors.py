@@ -252,6 +252,29 @@ def test_a_check_does_not_wait_for_a_busy_host_but_says_when_it_is_free(
     assert "sign in for a higher limit" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("headers", "when", "wait"),
+    [
+        ({}, "", "wait a while"),
+        ({"Retry-After": "soon"}, "", "wait a while"),
+        ({"Retry-After": "0.5"}, "in 1 s", "wait until then"),
+        ({"Retry-After": "-5"}, "in 1 s", "wait until then"),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, "in 1 s", "wait until then"),
+        ({"Retry-After": "1000000001"}, "in 1 s", "wait until then"),
+        ({"Retry-After": "9" * 60}, "for a day or more", "wait until then"),
+    ],
+)
+def test_when_a_busy_host_may_be_asked_again_is_said_as_far_as_it_says_so(
+    hub: RegistryStandIn, pauses: list[float], headers: dict[str, str], when: str, wait: str
+) -> None:
+    hub.fail_with("/v2/", 429, headers=headers)
+    error = refusal(lambda: client(hub.url).tags(CART))
+    assert pauses == []
+    assert when in error.message
+    assert ("asked again" in error.message) is bool(when)
+    assert wait in error.hint
+
+
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch, hub: RegistryStandIn) -> list[float]:
     """Pauses that were made: none lasts, and the host recovers after the second."""
