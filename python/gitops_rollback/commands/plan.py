@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.commands.doing import plan_all, refuse_blocked, timed
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.errors import Exit, NotFoundError, RepositoryError
+from gitops_rollback.repo.messages import UnknownBranchError
 from gitops_rollback.session import start
 from gitops_rollback.tell.output import write_result
 
@@ -36,6 +37,8 @@ def _tip(session: Session, repository: Repository) -> Tip:
     """Fetch the tip; where Git does not answer, show what the archive knows, and fail."""
     try:
         return session.open_tip(repository)
+    except UnknownBranchError:
+        raise
     except RepositoryError as error:
         failure = error
     from gitops_rollback.commands.break_glass import plan_without_git  # noqa: PLC0415 - rare

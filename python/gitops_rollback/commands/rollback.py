@@ -12,6 +12,7 @@ from gitops_rollback.decide.plan import parse_plan
 from gitops_rollback.errors import RepositoryError, UsageError
 from gitops_rollback.late import replace
 from gitops_rollback.outlet import one_in
+from gitops_rollback.repo.messages import UnknownBranchError
 from gitops_rollback.session import Session, start
 from gitops_rollback.tell.output import json_text
 from gitops_rollback.tell.terminal import is_terminal, show
@@ -58,6 +59,8 @@ def _tip(session: Session, repository: Repository) -> Tip:
     """Fetch the tip; where Git does not answer, say what shows what the archive knows."""
     try:
         return session.open_tip(repository)
+    except UnknownBranchError:
+        raise
     except RepositoryError as error:
         error.hint += "; gitops-rollback plan shows what the archive alone knows"
         raise

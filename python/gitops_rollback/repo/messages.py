@@ -157,6 +157,10 @@ class UnknownCommitError(RepositoryError):
     """Raised when a repository does not have a commit, or has it no more."""
 
 
+class UnknownBranchError(RepositoryError):
+    """Raised when a repository answers, and has no such branch: somebody named another one."""
+
+
 def explain_settings(words: str) -> RepositoryError | None:
     """Return the error for settings of git that it cannot read, if its words are of such."""
     lines = [one_line(line, 200) for line in words.splitlines() if not line.startswith("remote:")]
@@ -308,7 +312,7 @@ def no_branch(url: str, branch: str, others: Sequence[str]) -> RepositoryError:
     meant = [name for name in others if branch.endswith(f"/{name}")]
     near = meant or nearest(branch, others) or others
     there = _some(near) or "none"
-    return RepositoryError(
+    return UnknownBranchError(
         f"the repository {url} has no branch '{branch}'; there is: {there}",
         "check --branch, and `branch` in .gitops-rollback.toml",
     )
@@ -323,7 +327,7 @@ def no_server(url: str) -> RepositoryError:
 
 def no_branch_name(name: str) -> RepositoryError:
     """Return the error for what cannot be the name of a branch."""
-    return RepositoryError(
+    return UnknownBranchError(
         f"'{one_line(name, _LONGEST_NAME)}' is no name of a branch, or is not written in UTF-8",
         "check --branch, and `branch` in .gitops-rollback.toml; a branch of another name is made "
         "with: git branch NAME",
@@ -337,7 +341,7 @@ def no_tip(url: str, branches: Sequence[str]) -> RepositoryError:
             f"the repository {url} is empty: it has no commit yet", "push the manifests first"
         )
     there = _some(branches)
-    return RepositoryError(
+    return UnknownBranchError(
         f"the HEAD of the repository {url} names no branch that is there",
         f"give the branch with --branch: {there}",
     )

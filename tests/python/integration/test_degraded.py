@@ -112,6 +112,21 @@ def test_a_rollback_without_git_names_the_plan_that_goes_round_it(cut_off: Shop)
     assert everything_but_git(cut_off) == before
 
 
+@pytest.mark.parametrize("command", ["plan", "rollback"])
+def test_git_that_answers_and_has_no_such_branch_is_no_reason_to_go_round_it(
+    released: Shop, command: str
+) -> None:
+    released.git("branch", "-m", "main", "trunk")
+    released.git("symbolic-ref", "HEAD", "refs/heads/trunk")
+    reason = ("--reason", "x") if command == "rollback" else ()
+    for branch in ("main", "a..b"):
+        run = released.refused(1, "repository", command, *CART, "--branch", branch, *reason)
+        assert "break the glass" not in run.said
+        assert "GIT DOES NOT ANSWER" not in run.said
+        assert "archive" not in run.error["hint"]
+        assert "check --branch" in run.error["hint"]
+
+
 def test_the_archived_manifest_tells_the_namespace(released: Shop) -> None:
     text = released.text().replace(
         "metadata:\n  name: cart", "metadata:\n  name: cart\n  namespace: shop"
