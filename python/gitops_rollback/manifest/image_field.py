@@ -178,6 +178,7 @@ class Problem(str):
 
 
 EDITABLE = Problem()
+NO_IMAGE = "write an image that can be pulled"  # the remedy for a text that no registry knows
 VARIABLE_PROBLEM = Problem("it has a Flux variable that nothing in these files defines")
 
 

@@ -28,6 +28,7 @@ from gitops_rollback.manifest.image_field import (
     EDITABLE,
     KUSTOMIZE,
     NAME,
+    NO_IMAGE,
     TAG,
     VARIABLE_PROBLEM,
     Part,
@@ -162,7 +163,7 @@ def version_problem(name: str, tag: str, digest: str) -> Problem:
     try:
         parse_image(text)
     except InvalidImageError as error:
-        return Problem(str(error))
+        return Problem(f"{error}:", NO_IMAGE)
     return EDITABLE
 
 

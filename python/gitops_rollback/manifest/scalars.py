@@ -19,6 +19,7 @@ from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import duplicate_key, line_of, parse, template_error
 from gitops_rollback.manifest.image_field import (
     EDITABLE,
+    NO_IMAGE,
     VARIABLE_PROBLEM,
     Problem,
     Scalar,
@@ -101,7 +102,7 @@ def reference_problem(scalar: Scalar) -> Problem:
     try:
         parse_image(scalar.value)
     except InvalidImageError as error:
-        return Problem(str(error))
+        return Problem(f"{error}:", NO_IMAGE)
     return EDITABLE
 
 
