@@ -14,7 +14,14 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError, did_you_mean, nearest
-from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
+from gitops_rollback.image import (
+    ImageReference,
+    InvalidImageError,
+    is_digest,
+    is_tag,
+    parse_image,
+    same_reference,
+)
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
 from gitops_rollback.ledger.stack import Level
@@ -189,6 +196,7 @@ def near(named: str, facts: Facts, timeline: Timeline) -> list[str]:
     """
     history = facts.has(NeedHistory(BEGINNING)) or History()
     ran = [*timeline.images, *(entry.ran for entry in history.entries)]
+    ran = [one for one in ran if not same_reference(one, facts.running)]
     digits = _DIGITS.fullmatch(named.casefold())
     if digits:
         told = {one.digest for one in ran if one.digest}

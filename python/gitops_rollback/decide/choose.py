@@ -365,6 +365,7 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
         warnings=(
             *([_told(facts, passed)] if passed else ()),
             *_doubts(facts, chosen),
+            *(judged[0].notes if wish.is_named and judged and chosen is None else ()),
             *holds.told_lost(wish, facts),
         ),
         lost=tuple(holds.lost_holds(wish, facts)),

@@ -108,6 +108,8 @@ def summary(findings: Sequence[Finding], plans: Sequence[Plan]) -> str:
     if new:
         parts.append(f"{_counted(len(new), parts, 'has', 'have')} nothing to go back to yet")
     answer = "a rollback would work" if ways or kept else "a rollback would not work yet"
+    if not parts:
+        parts = ["no service that can be read is here"]
     return f"{answer}: {'; '.join(parts)}{', with warnings' if mind else ''}"
 
 

@@ -80,7 +80,7 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
     if plan.runs_already:
         at, running = facts.at, facts.running
         told = unchanged(wish, at, running, "deploy")
-        return Change(at, told, warnings=warnings_of(at), plan=plan)
+        return Change(at, told, warnings=warnings_of(at) + plan.warnings, plan=plan)
     error = obstacle(plan) or _changed(wish, facts, plan)
     if error is not None:
         return Refused(facts.at, error, plan)

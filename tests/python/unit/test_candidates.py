@@ -74,6 +74,10 @@ def test_what_runs_already_is_nothing_to_do_and_no_error() -> None:
 
 
 def test_of_a_tag_that_several_images_ran_under_the_last_is_meant_and_the_others_are_told() -> None:
+    runs = state("0>dev@A", "dev@A>dev@B")
+    change = changed(Wish("rollback", PRESENT, to="dev"), service_at_tip(str(image("dev@B")), runs))
+    assert not change.changes_anything
+    assert any(f"--to {digest('A')[:19]}" in told for told in change.warnings)
     steps = ("0>dev@A", "dev@A>2", "2>dev@B", "dev@B>3")
     plan = planned(plainly, *steps, to="dev")
     assert plan.chosen is not None
@@ -412,6 +416,7 @@ def test_the_record_that_is_taken_is_told_by_its_hash() -> None:
         pytest.param(f"{digest('1.1.0')[:13]}f", digest("1.1.0")[:19], id="a wrong short digest"),
         pytest.param(digest("1.1.0")[:19].upper(), digest("1.1.0")[:19], id="a digest in capitals"),
         pytest.param("latest", "", id="nothing like it"),
+        pytest.param("v7.2.9", "", id="only what runs is like it"),
     ],
 )
 def test_what_ran_and_is_spelt_nearly_as_what_is_named_is_said_and_not_taken(

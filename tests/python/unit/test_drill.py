@@ -66,6 +66,7 @@ BROKEN = Finding("marker", WAY.title, FAILED, "is in action")
     ("plans", "more", "said"),
     [
         ([WAY], [], "work: 1 service could go back"),
+        ([], [], "not work yet: no service that can be read is here"),
         ([WAY, WAY], [GONE], "work: 2 services could go back, with warnings"),
         ([NEW], [], "not work yet: 1 service has nothing to go back to yet"),
         ([NEW, NEW], [], "not work yet: 2 services have nothing to go back to yet"),
