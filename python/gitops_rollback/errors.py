@@ -17,8 +17,9 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.5) -> list[str]
     """Return up to three known names that look like a name."""
     from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
 
-    others = [one for one in known if one != name]  # what was given is no other than it
-    return get_close_matches(name, others, n=3, cutoff=likeness)
+    # What was given is no other than it; capitals are no other letters to who types them.
+    others = {one.casefold(): one for one in known if one != name}
+    return [others[one] for one in get_close_matches(name.casefold(), others, 3, likeness)]
 
 
 def did_you_mean(names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.model import EDIT, by_whom, one_line, some
+from gitops_rollback.model import EDIT, by_whom, one_line, some, told_why
 from gitops_rollback.refusals import ALREADY
 from gitops_rollback.services.config import FILE
 
@@ -250,6 +250,7 @@ def judge_service(
         *_effect(plan),
         *_storage(plan),
         *_hold(plan.title, state, present),
+        *_bad_image(plan, state),
         *(Finding("hold", plan.title, WARNING, one.message, one.hint) for one in plan.lost),
         *_markers(plan.title, state, fields),
         *_query(plan.title, query),
@@ -378,6 +379,21 @@ def _hold(title: str, state: State, present: str) -> Iterator[Finding]:
         f"held for {age(hold.at, present)}{by_whom(hold.by)}: "
         f"{hold.reason or 'no reason was given'}",
         "deploy the fix with --release, or gitops-rollback release",
+    )
+
+
+def _bad_image(plan: Plan, state: State) -> Iterator[Finding]:
+    """Tell that what is held for runs all the same, as after an edit by hand."""
+    found = bad_match(state.bad, plan.running, state.ran) if state.hold is not None else None
+    if found is None:
+        return
+    deed = found.entry.deed
+    yield Finding(
+        *("hold", plan.title, WARNING),
+        f"{plan.running.label} runs, which was rolled back from"
+        f"{by_whom(deed.by)}{told_why(deed.reason)}, though the service is held",
+        "roll back again, or end the hold if it is good after all: gitops-rollback release",
+        "refused",
     )
 
 

@@ -77,11 +77,12 @@ def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[st
 
 def _after_change(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
     names = [one["service"] for one in document["services"]]
+    images = [f"--image {name}=IMAGE" for name in names] if len(names) > 1 else ["--image IMAGE"]
     back, fix, end = (
         _command(command, output, more, _PLACE, names=names)
         for command, more in (
             ("rollback", ["--reason TEXT"]),
-            ("deploy", ["--image IMAGE", "--release"]),
+            ("deploy", [*images, "--release"]),
             ("release", ["--reason TEXT"]),
         )
     )

@@ -276,3 +276,17 @@ def test_only_the_allowed_services_can_be_named_whatever_stands_in_the_way(shop:
     assert "may not touch ledger" in run.error["message"]
     options = ("--environment", "a", "--allowed-services", "checkout")
     shop.ok("deploy", "--service", "cart", "--image", image("1.4.2"), *options)
+
+
+def test_what_is_printed_after_a_rollback_of_several_services_deploys_the_fix_of_each(
+    checkout: Shop,
+) -> None:
+    checkout.deploy("1.5.0")
+    checkout.deploy("2.1.0", name="payment")
+    run = checkout.ok("rollback", "--service", "checkout", "--reason", "both")
+    [line] = [one for one in run.stderr.splitlines() if "to deploy the fix: " in one]
+    for name, tag in (("cart", "1.6.0"), ("payment", "2.2.0")):
+        line = line.replace(f"{name}=IMAGE", f"{name}={image(tag, name)}")
+    checkout.ok(*line.partition("gitops-rollback ")[2].split(), "--accept", "automation")
+    assert canonical("1.6.0") in str(checkout.state()["deployed"][0])
+    assert canonical("2.2.0", "payment") in str(checkout.state("payment")["deployed"][0])

@@ -43,7 +43,7 @@ from gitops_rollback.session import Session
 from gitops_rollback.storage import NOTE
 from gitops_rollback.storage import WARNING as RISK
 from gitops_rollback.storage import Finding as Found
-from unit.builders import image, service_at_tip, state, stored
+from unit.builders import at, bad_entry, hold_of, image, service_at_tip, state, stored
 from unit.test_plan_files import BAD, BLOCK, GOOD, LOST, SHOWN, plan
 from unit.test_transitions import HELD, HOLD, MARKED, MARKED_HELD
 
@@ -101,6 +101,22 @@ RUNS = SHOWN.refused("running", "it runs now")
 BY_HAND = replace(GOOD, replaced=Event(Deed("edit", image("2"), from_image=image("1"))))
 NONE_MADE = "none was made, for a commit by hand replaced that image: Git's history tells it"
 ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("shop/cart", 7)))
+
+
+def test_a_bad_image_that_runs_though_its_service_is_held_is_told() -> None:
+    """A commit by hand is met by no guard of this tool: by day somebody is to see it."""
+    hold, mark = hold_of("2", "1", "it crashed", at(2), "jane"), bad_entry("2", at(2), "it crashed")
+    both = (state("1>2", "2<1", bad=(mark,), hold=hold), state("1>2", "2<1", bad=(mark,)))
+    runs = replace(WAY, running=image("2"))
+    held, released = (
+        [f for f in judge_service(runs, s, (), at(3)) if f.check == "hold"] for s in both
+    )
+    assert [(one.level, one.message) for one in held] == [
+        (WARNING, "2 runs, which was rolled back from: it crashed, though the service is held")
+    ]
+    assert released == []
+    back = judge_service(replace(WAY, running=image("1")), both[0], (), at(3))
+    assert not [one for one in back if one.check == "hold"]
 
 
 @pytest.mark.parametrize(

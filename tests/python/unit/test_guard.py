@@ -550,9 +550,11 @@ OF_NINE = "sha256:" + "9" * 64
     [
         ("1.3.0", "give the whole image, not its tag alone: ghcr.io/acme/cart:1.3.0"),
         (OF_NINE, f"give the whole image, not its digest alone: ghcr.io/acme/cart@{OF_NINE}"),
-        ("cart", "only the version changes"),
-        ("cart:1.3.0", "only the version changes"),
-        ("acme/cart", "only the version changes"),
+        ("cart", "did you mean ghcr.io/acme/cart? only the version changes"),
+        ("cart:1.3.0", "did you mean ghcr.io/acme/cart? only the version changes"),
+        ("acme/cart", "did you mean ghcr.io/acme/cart? only the version changes"),
+        ("ghcr.io/acme/crat:1", "did you mean ghcr.io/acme/cart? only the version changes"),
+        ("acme/payment:1", "only the version changes"),
     ],
 )
 def test_a_tag_or_a_digest_alone_is_told_how_it_is_meant(given: str, hint: str) -> None:
