@@ -110,7 +110,7 @@ def _named(account: Account) -> Candidate:
     wish, facts, timeline = account.wish, account.facts, account.timeline
     name, is_it = _name(wish, facts), is_unchanged if wish.planned else candidates.is_meant
     found = candidates.named(name, facts, timeline, is_it)
-    if found.is_told or found.verdict == "refused":
+    if found.is_told or found.is_refused:
         return candidates.with_others(found, name, timeline)
     history = facts.ask(NeedHistory(BEGINNING))
     return candidates.from_history(name, facts, timeline, history, is_it) or found
@@ -151,7 +151,7 @@ def _by_ledger(account: Account) -> Plan:
     while True:
         found = candidates.from_timeline(account.timeline)
         judged = _judged(found, account)
-        if any(candidate.verdict == "chosen" for candidate in judged):
+        if any(candidate.is_chosen for candidate in judged):
             return _plan(account, judged)
         if not below and facts.state is not None:
             below = True
@@ -179,7 +179,7 @@ def _by_registry(account: Account) -> Plan:
     judged = _judged(found, account)
     told = _told_of(selection, judged, account)
     before = candidates.from_timeline(account.timeline)
-    if before and not any(candidate.verdict == "chosen" for candidate in judged):
+    if before and not any(candidate.is_chosen for candidate in judged):
         told += (f"{BY_LEDGER}{before[0].image.label}; --strategy auto goes by it",)
     return replace(_plan(account, judged, told), left=selection.left)
 
@@ -195,7 +195,7 @@ def _registry_help(
         return _judged(found, account), selection
     shown = (judge.judge_known(c, account) for c in found)
     message = "take it with --strategy registry"
-    told = (c if c.verdict == "refused" else replace(c, message=message) for c in shown)
+    told = (c if c.is_refused else replace(c, message=message) for c in shown)
     return tuple(told), selection
 
 
@@ -223,7 +223,7 @@ def _told_of(
     selection: Selection, judged: Sequence[Candidate], account: Account
 ) -> tuple[str, ...]:
     """Return what there is to know of a selection: all reasons where no tag is chosen."""
-    if any(candidate.verdict == "chosen" for candidate in judged):
+    if any(candidate.is_chosen for candidate in judged):
         return selection.notes
     query, lines = _query(account), list(selection.notes)
     if query is not None and not selection.names:
@@ -256,7 +256,7 @@ def _by_name(named: Candidate, account: Account) -> Plan:
     only = judged[0]
     unresolved = only.image.digest is None and not only.is_told and not only.verified
     may_be_tag = account.accepts("tag") or account.facts.settings.pin == "tag"
-    is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
+    is_open = only.is_chosen or only.reason in ("never-ran", "unproven")
     plan = _plan(account, judged)
     if not is_open or not unresolved or may_be_tag:
         return plan
@@ -274,11 +274,11 @@ def _judged(found: Sequence[Candidate], account: Account) -> tuple[Candidate, ..
     is_over = False
     for candidate in found:
         verdict = judge.judge_known(candidate, account)
-        if is_over or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
+        if is_over or (verdict.is_refused and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
         looked_up = _looked_up(verdict, account)
-        is_chosen = looked_up.verdict != "refused"
+        is_chosen = not looked_up.is_refused
         is_over = is_chosen or looked_up.reason is None
         judged.append(replace(looked_up, verdict="chosen") if is_chosen else looked_up)
     return tuple(judged)
@@ -292,21 +292,21 @@ def _looked_up(candidate: Candidate, account: Account) -> Candidate:
     facts, timeline, event = account.facts, account.timeline, candidate.replaced
     if event is not None and account.wish.strategy in ("auto", ARTIFACT) and event.stored is None:
         candidate = judge.with_record(candidate, _record(event, account), account)
-    if candidate.verdict == "refused":
+    if candidate.is_refused:
         return candidate
     platforms = candidates.told_platforms(candidate.image, facts)
     looks = platforms is None and candidate.is_told
     check = facts.ask(NeedCheck(candidate.image, looks))
     candidate = judge.with_check(candidate, check, account)
-    if candidate.verdict == "refused":
+    if candidate.is_refused:
         return candidate
     if not candidate.is_told:
         revision = holds.revision_of(facts, timeline.bad, candidate.image, timeline.ran)
         candidate = judge.refused_if_bad(candidate, candidate.image, account, revision)
-        if candidate.verdict == "refused":
+        if candidate.is_refused:
             return candidate
     candidate = _proven(candidate, check, account)
-    if candidate.verdict == "refused" or not candidate.verified:
+    if candidate.is_refused or not candidate.verified:
         return candidate
     platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
     return judge.with_platforms(candidate, platforms, account)
@@ -341,11 +341,11 @@ def _record(event: Event, account: Account) -> StoredRecord | MissingRecord:
 def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...] = ()) -> Plan:
     """Return the plan for candidates that were judged; one of them is chosen, or none."""
     wish, facts = account.wish, account.facts
-    chosen = next((c for c in judged if c.verdict == "chosen"), None)
+    chosen = next((c for c in judged if c.is_chosen), None)
     blocks = []
     if not (account.is_asked_for or wish.again):
         blocks += _already(wish, facts, account.timeline)
-    if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
+    if wish.is_named and judged and judged[0].is_refused and judged[0].reason:
         blocks.append(_refusal(account, judged[0]))
     passed = () if chosen is None or wish.is_named else _passed(judged, account.timeline)
     if passed and wish.unattended:
@@ -380,11 +380,11 @@ def _passed(judged: Sequence[Candidate], timeline: Timeline) -> tuple[Candidate,
 
     What was rolled back from, or never ran, is not meant by "the one before".
     """
-    before = takewhile(lambda candidate: candidate.verdict != "chosen", judged)
+    before = takewhile(lambda candidate: not candidate.is_chosen, judged)
     return tuple(
         c
         for c in before
-        if c.verdict == "refused"
+        if c.is_refused
         and c.reason in LOST
         and (c.is_told or candidates.has_run(c.image, timeline, History()))
     )
@@ -462,7 +462,7 @@ def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:
     if not judged and wish.as_of is None and wish.strategy != REGISTRY:
         yield from _where_history_ends(account)
     for candidate in judged:
-        if candidate.verdict == "chosen" and ARTIFACT not in problems:
+        if candidate.is_chosen and ARTIFACT not in problems:
             yield from _unproven(facts, candidate)
     if wish.as_of is not None and not judged:
         entries = account.history.entries

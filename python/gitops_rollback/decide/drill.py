@@ -259,7 +259,7 @@ def judge_service(
 
 def _target(plan: Plan) -> Iterator[Finding]:
     """Tell where it would go: to the image that ran before, further back, or nowhere."""
-    passed = [c for c in plan.candidates if c.verdict == "refused" and c.reason in LOST]
+    passed = [c for c in plan.candidates if c.is_refused and c.reason in LOST]
     if plan.chosen is not None:
         message = step(plan.running, plan.chosen.image)
         if not passed:

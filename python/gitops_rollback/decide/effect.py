@@ -372,5 +372,5 @@ def _is_as_then(
 
 
 def _with_number(findings: Sequence[Finding]) -> str:
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return findings[0].message + more
+    first, *more = findings
+    return first.message + (f" (and {len(more)} more)" if more else "")

@@ -56,7 +56,7 @@ class Account:
 
 def judge_known(candidate: Candidate, account: Account) -> Candidate:
     """Refuse a candidate for what is known without asking anybody."""
-    if candidate.verdict == "refused" and candidate.reason not in account.accept:
+    if candidate.is_refused and candidate.reason not in account.accept:
         return candidate
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if is_named(candidate.image, account.facts.running):

@@ -52,6 +52,16 @@ class Candidate:
     revision: str | None = None
 
     @property
+    def is_refused(self) -> bool:
+        """Whether something refuses it."""
+        return self.verdict == "refused"
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether it is the one to go back to."""
+        return self.verdict == "chosen"
+
+    @property
     def verified(self) -> bool:
         """Whether the registry confirmed that the image is there."""
         return self.check is not None and self.check.status == "there"

@@ -101,7 +101,7 @@ def obstacle(plan: Plan) -> GitopsRollbackError | None:
 
 def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     """Return the error of a plan without an image, with the way to one."""
-    refused = [c for c in plan.candidates if c.verdict == "refused"]
+    refused = [c for c in plan.candidates if c.is_refused]
     why = some([f"{c.image.label}: {c.message}" for c in refused], _MOST_REASONS, "; ")
     tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
     why = why or _finding(plan, UNKNOWN_TIME) or some(tags, _MOST_REASONS, "; ")

@@ -605,8 +605,7 @@ def _lines(scope: Chart, value: Made, head: str, pad: str) -> Iterator[Piece]:
     if not isinstance(data, Table) or data.rest is not None or data.is_root:
         yield Piece(head, NONE, place)
         if isinstance(data, str) and not _SAFE.fullmatch(data):
-            quoted = "'{}'".format(data.replace("'", "''"))
-            value = Made(json.dumps(data) if "\n" in data else quoted, value.of)
+            value = Made(json.dumps(data), value.of)
         yield from rope_of(value, place).pieces
         return
     if not len(data):

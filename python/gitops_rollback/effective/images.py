@@ -34,6 +34,7 @@ TO_PODS = frozenset(
 )
 _PODS: tuple[tuple[str, ...], ...] = (("spec",), ("spec", "template", "spec"))
 # What may follow the name: kustomize up to 5.7 takes no digest but sha256, later ones do.
+_CUT = regex(r"[:@]|\Z")  # where a version may begin
 _VERSION = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
 _LATER = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?")
 
@@ -163,7 +164,7 @@ def split_image(text: str) -> tuple[str, str, str]:
 
 def is_for(name: str, text: str) -> bool:
     """Tell whether an entry of a name is for an image; raise `DoubtfulEntryError` if in doubt."""
-    cuts = [len(text), *(n for n, sign in enumerate(text) if sign in ":@")]
+    cuts = [found.start() for found in _CUT.finditer(text)]
     earlier = [n for n in cuts if _VERSION.fullmatch(text, n)]
     later = [n for n in cuts if _LATER.fullmatch(text, n)]
     if "|" in name and "(" not in name:

@@ -97,11 +97,11 @@ def _parts(path: str, text: str, line: int) -> Iterator[Node]:
     for found in (*_ACTION.finditer(text), None):
         piece = text[position : found.start() if found is not None else len(text)]
         gone = len(piece) - len(piece.lstrip()) if is_trimmed else 0
-        line += piece.count("\n", 0, gone)
+        line += piece[:gone].count("\n")
         shown = piece[gone:].rstrip() if found is not None and found[1] else piece[gone:]
         if shown:
             yield Node("text", shown, (path, line))
-        line += piece.count("\n", gone)
+        line += piece[gone:].count("\n")
         if found is not None:
             position, is_trimmed = found.end(), bool(found[3])
             words = _WORDS.match(found[2].strip())

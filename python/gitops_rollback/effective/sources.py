@@ -425,7 +425,7 @@ class LeftOut:
         if source is not None and ignore is not None:
             text = (text_of(ignore) or "").encode()
             own += _patterns(source.path, text, ignore.start_mark.line + 1)
-        default = [_Pattern((), text, "", 0) for text in (*_ALWAYS, *(() if own else _BY_DEFAULT))]
+        default = [_Pattern((), text, "", 1) for text in (*_ALWAYS, *(() if own else _BY_DEFAULT))]
         self._patterns = [*default, *own]
         self._whys: dict[str, Unknown | None] = {}
 
@@ -445,13 +445,13 @@ class LeftOut:
         found = next((one for one in reversed(self._patterns) if one.fits(steps)), None)
         if found is None or found.takes_in:
             return self._covered(path)
-        place = (found.path, found.line) if found.path else (path, 1)
         what = f"'{found.text}' leaves {path} out of what Flux takes"
         name = IGNORE_FILE if found.path.endswith(IGNORE_FILE) else "spec.ignore"
         hint = f"take the pattern out, or take the file in with a later `!{path}`, {ACCEPT}"
         if not found.path:
+            name = _DEFAULTS
             hint = f"rename it, or give the GitRepository an `ignore` of its own, {ACCEPT}"
-        return Unknown(*place, name if found.path else _DEFAULTS, what, hint)
+        return Unknown(found.path or path, found.line, name, what, hint)
 
     def _is_there(self, path: str) -> bool:
         return not self._sparse or any(

@@ -398,7 +398,7 @@ class Templates:
             for path, text in self._texts(one).items()
         }
         root = self._charts.about(folder)
-        version = "" if root is None else text_of(lookup(root, "appVersion")) or ""
+        version = text_of(lookup(root, "appVersion")) or ""
         known = {"Name": key or text_of(lookup(root, "name")) or "", "AppVersion": version}
         known = {} if root is None else known
         below = dict(self._charts.taken_by(folder))

@@ -120,7 +120,7 @@ def _line_end(text: str, offset: int) -> int:
 
 
 def _line_start(text: str, offset: int) -> int:
-    return max(text.rfind(sign, 0, offset) for sign in _LINE_SIGNS) + 1
+    return max(text.rfind(sign, None, offset) for sign in _LINE_SIGNS) + 1
 
 
 def _marker_at(file_text: str, offset: int) -> Marker | None:

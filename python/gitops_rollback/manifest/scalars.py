@@ -271,7 +271,7 @@ def _runs(file: ParsedFile, node: yaml.ScalarNode) -> tuple[Run, ...]:
     elif node.style:
         start, end = file.text.index(node.style, start) + 1, end - 1
     text, at = str(node.value), 0
-    line, begin = file.text.count("\n", 0, start), file.text.rfind("\n", 0, start) + 1
+    line, begin = file.text.count("\n", None, start), file.text.rfind("\n", None, start) + 1
     runs: list[Run] = []
     for token in _TOKENS.get(node.style or "", _PLAIN).finditer(file.text, start, end):
         written, offset = token[0], token.start()

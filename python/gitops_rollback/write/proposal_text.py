@@ -127,7 +127,7 @@ def _candidates(candidates: Sequence[Candidate]) -> list[str]:
     """Return the images that it could go back to as a table, the chosen one first."""
     if not candidates:
         return []
-    ordered = sorted(candidates, key=lambda candidate: candidate.verdict != "chosen")
+    ordered = sorted(candidates, key=lambda candidate: not candidate.is_chosen)
     rows = [("candidate", "image", "deployed", "what is known of it"), ("---",) * 4]
     rows += [
         (one.verdict, _cell(one.image.label), _cell(one.deployed_at or ""), _cell(_why(one)))
@@ -140,7 +140,7 @@ def _candidates(candidates: Sequence[Candidate]) -> list[str]:
 
 def _why(candidate: Candidate) -> str:
     told = [candidate.reason or "", candidate.message or ""]
-    if candidate.verdict != "refused":
+    if not candidate.is_refused:
         told += [f"told by {', '.join(sorted(candidate.sources))}", str(candidate.build or "")]
     return "; ".join(text for text in told if text)
 
