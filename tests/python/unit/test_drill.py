@@ -456,3 +456,88 @@ def test_a_cluster_that_is_silent_until_time_is_up_is_a_warning(tmp_path: Path) 
     assert [(one.level, one.message) for one in found] == [
         (WARNING, "did not answer within --timeout")
     ]
+
+
+ANSWERS = Finding("flux", "cluster", OK, "answers; 1 Kustomizations apply these files")
+APPLIES = {"metadata": {"namespace": "flux", "name": "apps"}, "spec": {"path": "./apps"}}
+NO_LOOK = "gitops-rollback check --storage FOLDER looks at the files of a clone"
+ASK = "ask for a merge with --pull-request, or let this account pass the rules by"
+WHOLE: list[tuple[Finding, Finding]] = [
+    (judge_flux([APPLIES], ["apps/cart.yaml"])[0], ANSWERS),
+    (
+        judge_flux([{**APPLIES, "spec": {"suspend": True}}], ["cart.yaml"])[0],
+        Finding(
+            *("flux", "flux/apps", WARNING, "is suspended: Flux would not apply a rollback"),
+            "flux resume kustomization apps --namespace flux",
+        ),
+    ),
+    (
+        judge_flux(
+            [
+                {
+                    **APPLIES,
+                    "status": {
+                        "conditions": [{"type": "Ready", "status": "False", "message": "m"}]
+                    },
+                }
+            ],
+            ["apps/cart.yaml"],
+        )[0],
+        Finding(
+            *("flux", "flux/apps", WARNING, "is not ready: m"),
+            *("mend that first: Flux applies nothing of it until then", "cluster"),
+        ),
+    ),
+    (
+        judge_push("branch main", None, "why"),
+        Finding("push", "branch main", OK, "these credentials may push; why"),
+    ),
+    (
+        judge_push("branch main", (BY_PULL_REQUEST,), ""),
+        Finding("push", "branch main", WARNING, BY_PULL_REQUEST.text, ASK, "repository"),
+    ),
+    (
+        judge_registry("docker.io", ""),
+        Finding("registry", "docker.io", OK, "answers with these credentials"),
+    ),
+    (
+        judge_registry("docker.io", "401"),
+        Finding(
+            *("registry", "docker.io", WARNING, "401"),
+            "look at its credentials and at the network; a rollback goes on, unverified",
+            "registry",
+        ),
+    ),
+    (
+        judge_limit("docker.io", "90 of 100", is_near=False),
+        Finding("limit", "docker.io", OK, "90 of 100"),
+    ),
+    (
+        judge_limit("docker.io", "3 of 100", is_near=True),
+        Finding(
+            *("limit", "docker.io", WARNING, "3 of 100"),
+            "log in (an account has a higher limit), or wait until it is reset",
+            "registry",
+        ),
+    ),
+    (
+        next(judge_builds([LARGE])),
+        Finding("builds", "claim a", WARNING, "is deleted; data go", "Retain"),
+    ),
+    (
+        next(judge_storage("west", [], "too many")),
+        Finding("storage", "west", SKIPPED, "not looked at: too many", NO_LOOK),
+    ),
+    (
+        next(judge_sets("here", {"all": ["ghost"]}, {"ghost": GHOST}, is_only=True)),
+        Finding(
+            *("service", "set all", WARNING),
+            "is not there; a rollback of the set in here would fail",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "whole"), WHOLE)
+def test_a_finding_is_told_whole(found: Finding, whole: Finding) -> None:
+    assert found == whole

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from gitops_rollback.effective.charts import Charts, merged
+from gitops_rollback.effective.expressions import NONE, Piece
 from gitops_rollback.effective.raw import Raw
+from gitops_rollback.effective.rendering import Line
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import entries, find
 from gitops_rollback.manifest.document import parse, root_of, text_of
@@ -1782,3 +1785,37 @@ def test_an_empty_list_of_a_chart_that_no_release_here_takes_may_get_items(empty
     }
     (landed,) = effect_of(files).landed
     assert (landed.image, landed.unknowns) == ("acme/cart:1", ())
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("replicas", "it changes nothing"),
+        ("web.replicas", "it changes nothing"),
+        ("image.tag", "valuesFrom Secret s: it is not read"),
+    ],
+)
+def test_a_value_that_is_not_read_leaves_the_rest_known_where_it_is_surely_no_image(
+    target: str, why: str
+) -> None:
+    values = "  values: {image: {repository: acme/cart, tag: '1'}, web: {on: false}}\n"
+    source = f"  valuesFrom: [{{kind: Secret, name: s, targetPath: {target}}}]\n"
+    files = chart(f"{{{{ if .Values.web.on }}}}\n{READS}\n{{{{ end }}}}")
+    assert why in deployed({**files, "clusters/r.yaml": release("ours", values + source)})
+
+
+def test_what_stands_right_before_or_behind_an_image_is_no_part_of_it() -> None:
+    parts = ("note: image: ", "", "acme/cart", ":1", " # of late", "")
+    ends = list(accumulate(map(len, parts)))
+    of = [NONE, *(frozenset([(f"v{number}",)]) for number in range(1, len(parts)))]
+    pieces = [(end, Piece("", one, ("a", 1))) for end, one in zip(ends, of, strict=True)]
+    [found] = Line("".join(parts), pieces, is_label=False, is_text=False).images()
+    assert (found.text, found.of) == ("acme/cart:1", of[1] | of[2] | of[3])
+
+
+@pytest.mark.parametrize("name", ["Name", "AppVersion"])
+def test_what_a_chart_says_of_itself_is_known_in_the_text_of_an_image(name: str) -> None:
+    files = chart(f"image: other/{{{{ .Chart.{name} }}}}:{{{{ .Values.image.tag }}}}\n{READS}")
+    files[f"{CHART}Chart.yaml"] += "appVersion: v9\n"
+    said = {"Name": "other/cart", "AppVersion": "other/v9"}[name]
+    assert f"makes an image of {said} of it, too" in deployed(files)

@@ -371,6 +371,16 @@ def test_files_that_are_used_together_are_bounded_by_what_they_have(
         parse(f"{number}.yaml", b"a: [b, c, d, e, f]\n")  # what is let go does not count
 
 
+def test_files_that_nobody_holds_are_let_go_before_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(document, "MOST_AT_ONCE", 40)
+    monkeypatch.setattr(document, "_READ", document._Read())  # noqa: SLF001 - none of other tests
+    monkeypatch.setattr(document, "_PARSED", document.Parsed())
+    for number in range(9):
+        document.parse_once(f"{number}.yaml", b"a: [b, c, d, e, f]\n")
+
+
 def test_image_fields_count_as_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     text = CART.encode()
     monkeypatch.setattr(document, "_READ", document._Read())  # noqa: SLF001 - none of other tests

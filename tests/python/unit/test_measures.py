@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -178,3 +179,12 @@ def test_prometheus_reads_the_textfile() -> None:
 @pytest.mark.parametrize("form", ["text", "csv", "prometheus"])
 def test_an_error_has_no_numbers(form: str) -> None:
     assert shown({"error": {"category": "config"}}, form) == []
+
+
+def test_what_a_deploy_replaced_did_not_fail_and_what_was_put_back_was_not_deployed() -> None:
+    told = [replace(one, from_image=image("0.9")) for one in (deploy(1.5, "1.0"), deploy(2, "1.1"))]
+    first = deploy(1, "0.9")
+    assert measured(first, *told).failures == 0
+    back = (rollback(3, "1.1", "1.0"), rollback(4, "1.0", "0.9"))
+    found = measured(first, *told, *back)
+    assert (found.failures, found.recoveries) == (2, (86_400, 2.5 * 86_400))

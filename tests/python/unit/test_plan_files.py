@@ -13,8 +13,9 @@ from gitops_rollback.commands.given import read_plan
 from gitops_rollback.decide.change import Refused, together
 from gitops_rollback.decide.edits import rollback_edits
 from gitops_rollback.decide.facts import Check
-from gitops_rollback.decide.plan import Candidate, Plan
+from gitops_rollback.decide.plan import Candidate, Plan, PlannedService, parse_plan
 from gitops_rollback.decide.rollback import obstacle
+from gitops_rollback.effective.proof import BUILD, MODEL, Proof, Recipe
 from gitops_rollback.errors import Exit, NotFoundError, UsageError
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.refusals import Refusal
@@ -25,6 +26,9 @@ from unit.test_transitions import HOLD
 if TYPE_CHECKING:
     from pathlib import Path
 
+BUILT = Proof(
+    BUILD, "kustomize", "5.7", (Recipe("apps"),), {"a.yaml": "0" * 40}, {"a.yaml": "1" * 40}
+)
 BLOCK = Refusal("already", "cart was rolled back", "--again")
 
 
@@ -193,3 +197,16 @@ def test_naming_what_runs_is_nothing_to_do() -> None:
 
 def test_a_digest_that_runs_is_nothing_to_do_under_another_tag() -> None:
     assert by_state(*AB, checks={"9": Check("there", digest("2"))}).plan(to="9").runs_already
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("proof", [None, Proof(MODEL), BUILT])
+def test_what_is_planned_for_a_service_is_read_back_whole(
+    is_named: bool,  # noqa: FBT001
+    proof: Proof | None,
+) -> None:
+    written = document(replace(plan(GOOD), is_named=is_named, proof=proof))
+    [read] = parse_plan(json.dumps(written).encode(), "plan.json").services
+    assert read == PlannedService(
+        "cart", "production", "auto", image("2"), image("1"), is_named, proof
+    )

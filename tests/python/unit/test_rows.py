@@ -420,6 +420,25 @@ HELPERS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("include `gone` .", What.UNREAD),
+        ("or `` (include `gone` .)", What.UNREAD),
+        ("and `a` (include `gone` .)", What.UNREAD),
+        ("default (include `gone` .) ``", What.UNREAD),
+        ("or (include `gone` .) `a`", What.UNREAD),
+        ("default `a` (include `gone` .)", What.UNKNOWN),
+        ("coalesce `` (include `gone` .)", What.UNKNOWN),
+    ],
+)
+def test_what_is_not_read_is_told_from_what_is_not_known(expression: str, what: What) -> None:
+    root = Made(Table({}))
+    assert isinstance(root.data, Table)
+    chart = Chart({}, [], root.data, is_open=False)
+    assert flat(Reading(chart, root, {"$": [root]}, expression).value()).data is what
+
+
 @pytest.mark.parametrize(("expression", "made"), MAKES.items())
 def test_an_expression_makes_what_helm_does_or_is_not_followed(
     expression: str, made: object

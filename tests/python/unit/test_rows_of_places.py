@@ -515,3 +515,18 @@ def test_an_image_at_a_pointer_is_called_by_its_way(kind: str) -> None:
     assert [(one.container, one.pointer, one.form) for one in found] == [
         ("spec.web.main", "/spec/web/main", POINTED)
     ]
+
+
+@pytest.mark.parametrize("blank", ["", "\n", "\n\n"])
+def test_a_text_within_a_file_is_told_where_it_stands_below_empty_lines(blank: str) -> None:
+    pod = SPEC["Deployment"].replace("name: c,", "name: server,")
+    patch = f"spec: {pod}".replace("acme/cart:1", "acme/cart:2")
+    head = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: cart}, "
+    text = f'{blank}patches: [{{patch: "{head}{patch}}}"}}]\nresources: [../base]\n'
+    files = {**BASE, "overlay/kustomization.yaml": text}
+    [field] = (
+        read_manifests({p: t.encode() for p, t in files.items()})
+        .effective({}, Environment("production", "overlay"))
+        .live
+    )
+    assert (field.effective, field.scalar.line) == ("acme/cart:2", len(blank) + 1)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.decide.facts import Check, NeedCheck
+from gitops_rollback.decide.facts import Check, NeedCheck, NeedPolicies
 from gitops_rollback.decide.plan import edits_to_json
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import RefusedError
 from gitops_rollback.image import same
 from gitops_rollback.ledger.fields import note_written
-from gitops_rollback.ledger.holds import HeldMarker, Hold
+from gitops_rollback.ledger.holds import Bad, HeldMarker, Hold
 from gitops_rollback.ledger.message import Told, render
 from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import Build, Deed
@@ -24,6 +24,7 @@ from unit.builders import (
     at,
     bad_entry,
     changed,
+    decided,
     digest,
     hold_of,
     image,
@@ -416,3 +417,23 @@ def test_a_change_is_a_result_with_canonical_images_and_each_edit() -> None:
             "new": f"acme/cart:1@{digest('1')}",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "template", "is_asked"),
+    [((BAD,), MARKED_HELD, True), ((), MARKED_HELD, False), ((BAD,), MARKED, False)],
+)
+def test_policies_are_asked_for_where_a_held_marker_could_bring_a_bad_image_back(
+    bad: tuple[Bad, ...],
+    template: str,
+    is_asked: bool,  # noqa: FBT001
+) -> None:
+    asked = []
+
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        asked.append(type(need))
+        return plainly(need, facts)
+
+    at = service_at_tip(str(image("1")), state("1>2", "2<1", bad=bad, hold=HOLD), template)
+    decided(Wish("release", PRESENT), at, answer)
+    assert (NeedPolicies in asked) is is_asked

@@ -72,6 +72,7 @@ def told(texts: Mapping[str, str]) -> Iterator[str]:
 def _told_of(found: EffectiveFields) -> Iterator[str]:
     for one in found.live:
         yield f"field {one.place} {one.pointer}: {one.effective}"
+        yield from _values(one, "kind namespace name container form users reported_only")
         yield from _values(one, "labels containers shown_name other_name problem overrides")
         yield from _values(one, "tag_only overlay")
     for one, idle in found.spare:
