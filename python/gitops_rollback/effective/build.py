@@ -9,11 +9,14 @@ objects it could change, and what would make the tool fail at all of them. Pure.
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.effective.generated import generated, refilled
 from gitops_rollback.effective.grammar import (
+    CONFIGURATION,
     GENERATORS,
     KUSTOMIZATION,
     TRANSFORMERS,
@@ -33,9 +36,21 @@ from gitops_rollback.effective.images import (
     put,
     split_image,
 )
-from gitops_rollback.effective.objects import ACCEPT, LOOK, Loose, Renewed, Resource, Unknown, Work
+from gitops_rollback.effective.objects import (
+    ACCEPT,
+    LOOK,
+    Loose,
+    Renewed,
+    Resource,
+    Unknown,
+    Work,
+    marked_as,
+    outline,
+)
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
+    BuildError,
+    demand,
     passed_on,
     read_replacements,
     read_variables,
@@ -50,6 +65,7 @@ from gitops_rollback.manifest.document import (
     items_of,
     line_of,
     lookup,
+    outlines,
     parse_once,
     root_of,
     text_of,
@@ -73,6 +89,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.raw import Raw
+    from gitops_rollback.effective.replace import Variable
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Addition, ImageEntry, Kustomization, Listed
@@ -83,6 +100,7 @@ _MEND = (
     "mend it, or list it nowhere; where Flux takes every YAML file of a folder, move it to another,"
     f" or name it in .sourceignore; {ACCEPT}"
 )
+_MEND_REPLACEMENT = f"mend the replacement, or take it out, {ACCEPT}"
 _NO_PATH = "it names no path, on which kustomize fails"
 _PATCHING = frozenset(
     {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
@@ -113,12 +131,15 @@ class Builder:
         self.near: set[int] = set()  # images that an entry means, and whose version it leaves
         # That of a base is the schema of all that is built after it, the overlay's patches too.
         own = any(find(one.root, "openapi", "path") is not None for one in by_folder.values())
-        self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields, has_own_schema=own)
+        self.patcher = Patcher(
+            self.parsed, self.reveal, self.renewed, find_fields, has_own_schema=own
+        )
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
         self.shared: dict[int, str] = {}  # what replacements copy to where no digest can be
         self._in_place: dict[int, ParsedFile] = {}  # what is written into kustomizations
         self._objects: dict[str, tuple[Resource, ...]] = {}
+        self._outlines: dict[str, tuple[Resource, ...]] = {}
         self._flaws: dict[str, Unknown | None] = {}
 
     def of_folder(self, folder: str, addition: Addition | None = None) -> Work:
@@ -150,7 +171,7 @@ class Builder:
             self._component(folder, addition.path, addition.line, work)
         for patch in addition.patches:
             self.patcher.apply(patch, work)
-        _rename(addition, work)
+        self._rename(addition, addition.path, addition.line, work)
         for patch in addition.json_patches:
             self.patcher.apply(patch, work)
         for entry in merged_entries((), addition.entries):
@@ -197,6 +218,7 @@ class Builder:
         for taken in self.absent.intersection(kustomization.taken) if self.absent else ():
             why, hint = f"it is not there: {_FAILS}", f"add it, or take it out, {ACCEPT}"
             work.failures.append(Unknown(path, *kustomization.named(taken), why, hint))
+        self._refuse_definitions(kustomization, work)
         for resource in kustomization.resources:
             self._take(resource, path, kustomization.line_of("resources"), work)
         for listed in kustomization.remote:
@@ -208,12 +230,26 @@ class Builder:
             self._component(folder, path, kustomization.line_of("components"), work)
         self._transform(kustomization, work)
 
+    def _refuse_definitions(self, kustomization: Kustomization, work: Work) -> None:
+        """Note `crds` that are no OpenAPI document: the definition itself, as people list it."""
+        for node in items_of(lookup(kustomization.root, "crds")):
+            file = self.parsed(inside(kustomization.folder, text_of(node) or "") or "")
+            values = entries(root_of(file)).values()
+            if not all(isinstance(one, yaml.MappingNode) for one in values):
+                why = f"it is no OpenAPI document, which kustomize reads there: {_FAILS}"
+                hint = f"list the definition in resources, {ACCEPT}"
+                place = (kustomization.path, line_of(node), "crds")
+                work.failures.append(Unknown(*place, why, hint))
+
     def _component(self, folder: str, path: str, line: int, work: Work) -> None:
         component = self.by_folder.get(folder)
         if component is None or not component.is_component:
             why = "it is not there" if component is None else "it is no Component: the build fails"
             work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
-        elif folder not in self._running:
+        elif folder in self._running:
+            why = f"it takes itself, a circle: {_FAILS}"
+            work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
+        else:
             self._refuse_empty(component, work)
             self._running.append(folder)
             self._run(component, work)
@@ -227,7 +263,7 @@ class Builder:
                 work.failures.append(Unknown(by, line, f"resource {path}", why, hint))
             self._refuse_empty(self.by_folder[path], work)
             new = self.of_folder(path)
-            self._refuse_twice(new.resources, path, by, line, work)
+            self._refuse_twice(new.every, path, by, line, work)
             work.add(new)
         elif path not in self.raw:
             missing = Unknown(by, line, f"resource {path}", "it was not read, or cannot be", LOOK)
@@ -253,6 +289,10 @@ class Builder:
             work.paths.append(path)
         elif b"image" not in data or holds_definitions_alone(data):
             work.hidden.append(path)
+            if flaw is None:
+                others = self._outlined(path)
+                self._refuse_twice(others, path, by, line, work)
+                work.others += others
         elif flaw is None:
             work.unread.append(Unknown(by, line, f"resource {path}", "it cannot be read", LOOK))
 
@@ -287,22 +327,54 @@ class Builder:
         self, new: Iterable[Resource], path: str, by: str, line: int, work: Work
     ) -> None:
         """Note that an object is there already: kustomize takes none twice (resmap, Append)."""
-        for one in new:
-            key = one.identity.key
-            if one.identity.name and key in work.there:
-                title = f"{one.identity.kind} {one.identity.name}"
-                why = f"{title} is there already: the build fails"
-                work.failures.append(
-                    Unknown(by, line, f"resource {path}", why, f"name it once, {ACCEPT}")
+        twice = work.take(new)
+        if twice is not None:
+            why = f"{_title(twice)} is there already: {_FAILS}"
+            work.failures.append(
+                Unknown(by, line, f"resource {path}", why, f"name it once, {ACCEPT}")
+            )
+
+    def _outlined(self, path: str) -> tuple[Resource, ...]:
+        """Return what the objects of a file are called, without a look at more where that goes."""
+        if path not in self._outlines:
+            data = self.raw[path]
+            names = outlines(data)
+            if names is not None:
+                found = (outline(*one) for one in names)
+                self._outlines[path] = tuple(
+                    Resource(node, path, number, is_outline=True)
+                    for number, node in enumerate(found)
                 )
-            work.there.add(key)
+            else:  # definitions have megabytes, and nobody refers to one
+                is_small = not holds_definitions_alone(data)
+                self._outlines[path] = self.hidden_objects((path,)) if is_small else ()
+        return self._outlines[path]
+
+    def reveal(self, work: Work, is_wanted: Callable[[Resource], bool]) -> None:
+        """Take objects in outline for objects as any: what changes them is followed."""
+        wanted = {id(one): one for one in work.others if is_wanted(one)}
+        if wanted:
+            work.others = [one for one in work.others if id(one) not in wanted]
+            work.resources += map(self.revealed, wanted.values())
+
+    def revealed(self, one: Resource) -> Resource:
+        """Return an object with all that its file says, and what was done to its outline."""
+        if not one.is_outline:
+            return one
+        real = self.hidden_objects((one.path,))[one.document]
+        node = marked_as(real.node, one.node)
+        return replace(one, node=node, document=real.document, is_outline=False)
 
     def _configure(self, kustomization: Kustomization, work: Work) -> None:
         """Read `configurations`: they say where images stand in further kinds."""
         for listed in kustomization.configurations:
             file = self.parsed(listed.path) if listed.path else None
             root = root_of(file)
-            if root is None:
+            if root is not None and file is not None:
+                work.failures += misshapen(
+                    file.path, root, shape=CONFIGURATION, of="this configuration"
+                )
+            else:
                 why = "it cannot be read"
                 work.failures.append(
                     Unknown(kustomization.path, listed.line, f"configuration {listed.text}", why)
@@ -343,6 +415,35 @@ class Builder:
             work.plugins.append(Unknown(path, line, "validators", ""))
         if lookup(kustomization.root, "configMapGenerator") is not None:
             work.hidden.append(path)
+        for key, by, node in generated(kustomization.root):
+            self._absorb(Resource(node, path, 0), by, key, work)
+
+    def _absorb(self, made: Resource, by: yaml.Node, key: str, work: Work) -> None:
+        """Add what is generated, or merge it into what is there (resmap, appendReplaceOrMerge)."""
+        behavior = text_of(lookup(by, "behavior")) or "create"
+        self.reveal(work, lambda one: one.has_been(made.identity))
+        found = [n for n, one in enumerate(work.resources) if one.has_been(made.identity)]
+        title = _title(made)
+
+        def fail(why: str) -> None:
+            hint = f"say another behavior, or another name, {ACCEPT}"
+            work.failures.append(
+                Unknown(made.path, line_of(by), key, f"{title} {why}: {_FAILS}", hint)
+            )
+
+        if len(found) > 1:
+            fail("is there several times, and one of it is generated")
+        elif behavior not in ("merge", "replace"):
+            if found:
+                fail("is there already, and not generated with `behavior: merge`")
+            work.others.append(made)
+            work.take((made,))
+        elif found:
+            [number] = found
+            old = work.resources[number]
+            work.resources[number] = old.with_node(refilled(old.node, made.node, behavior))
+        elif not work.unread:
+            fail(f"is not there, and generated with `behavior: {behavior}`")
 
     def _configured(
         self, kustomization: Kustomization, listed: Listed, work: Work
@@ -399,7 +500,8 @@ class Builder:
             work.failures.append(Unknown(path, line, "openapi", why, hint))
         for patch in kustomization.patches:
             self.patcher.apply(patch, work)
-        _rename(kustomization, work)
+        line = kustomization.line_of("namespace")
+        self._rename(kustomization, kustomization.path, line, work)
         self._label(root, work)
         self._count(kustomization, work)
         for patch in kustomization.json_patches:
@@ -412,13 +514,23 @@ class Builder:
                 self._transform_by(item, unknown, kustomization, work)
         self._doubt_variables(kustomization, work)
 
+    def _rename(self, by: Kustomization | Addition, path: str, line: int, work: Work) -> None:
+        """Give objects the namespace, the prefix and the suffix that they get."""
+        work.rename(namespace=by.namespace)
+        keys = Counter(one.identity.key for one in work.every if one.identity.name)
+        twice = next((key for key, times in keys.items() if times > 1), None)
+        if twice is not None and by.namespace:
+            why = f"{twice[2]} {twice[4]} is there twice in that namespace: {_FAILS}"
+            work.failures.append(Unknown(path, line, "namespace", why, _MEND))
+        work.rename(prefix=by.prefix)
+        work.rename(suffix=by.suffix)
+
     def _count(self, kustomization: Kustomization, work: Work) -> None:
         """Note a count for a name that no object has or had (ReplicaCountTransformer)."""
         listed = items_of(lookup(kustomization.root, "replicas"))
         if not listed or work.unread:
             return
-        every = (*work.resources, *self.hidden_objects(work.hidden))
-        known = {is_.name for one in every for is_ in (*one.earlier, one.identity)}
+        known = {is_.name for one in work.every for is_ in (*one.earlier, one.identity)}
         for one in listed:
             name = text_of(lookup(one, "name")) or ""
             if isinstance(one, yaml.MappingNode) and name not in known:
@@ -520,17 +632,27 @@ class Builder:
             return
         try:
             steps = read_replacements(node)
-            hidden = self.hidden_objects(work.hidden) if steps.touches_images else ()
-            among = (*work.resources, *hidden)
-            by = f"the replacement in {doubt.path}:{doubt.line}"
-            passed = tuple(passed_on(steps, among, by))
+        except BuildError as error:
+            work.failures.append(replace(doubt, why=f"{error}: {_FAILS}", hint=_MEND_REPLACEMENT))
+            return
+        except TreeError as error:
+            work.doubt(replace(doubt, why=str(error)))
+            return
+        self.reveal(work, steps.concerns)
+        by = f"the replacement in {doubt.path}:{doubt.line}"
+        try:
+            demand(steps, work.resources, are_all=not work.unread)
+            passed = tuple(passed_on(steps, work.resources, by))
             work.passed += passed
             self.shared.update({id(one.source): by for one in passed if one.is_narrow})
             hint = "write an `images:` entry in the place of that replacement"
             problem = Problem(f"{by} sets it;", hint)
-            for number, resource in enumerate(work.resources):
+            among = tuple(work.resources)
+            for number, resource in enumerate(among):
                 work.resources[number], made = replaced(resource, steps, among, problem)
                 self.renewed.update({id(one.node): one for one in made})
+        except BuildError as error:
+            work.failures.append(replace(doubt, why=f"{error}: {_FAILS}", hint=_MEND_REPLACEMENT))
         except TreeError as error:
             work.doubt(replace(doubt, why=str(error)))
 
@@ -563,10 +685,11 @@ class Builder:
         """Give the names or the namespace of a transformer in a file of its own."""
         if kind == "NamespaceTransformer":
             name = text_of(find(node, "metadata", "namespace")) or ""
-            work.change(lambda one: one.renamed(namespace=name))
+            work.rename(namespace=name)
             return
         prefix, suffix = (text_of(lookup(node, key)) or "" for key in ("prefix", "suffix"))
-        work.change(lambda one: one.renamed(prefix=prefix, suffix=suffix))
+        work.rename(prefix=prefix)
+        work.rename(suffix=suffix)
 
     def _image_transformer(
         self, item: Resource, specs: list[FieldSpec], doubt: Unknown, work: Work
@@ -584,12 +707,28 @@ class Builder:
             entry = replace(entry, field=in_host(entry.field, file.host))
         self._set_image(entry, work, specs)
 
+    def _flaws_of(self, variables: Iterable[Variable], work: Work) -> Iterator[str]:
+        """Yield why the build fails of some `vars` (accumulator, MergeVars and ResolveVars)."""
+        known = {one.name for one in work.variables}
+        for one in variables:
+            if one.name in known:
+                yield f"{one.name} is there already"
+            known.add(one.name)
+            self.reveal(work, one.source.concerns)
+            try:
+                demand(one.source, work.resources, are_all=not work.unread)
+            except BuildError as error:
+                yield f"{one.name}: {error}"
+
     def _doubt_variables(self, kustomization: Kustomization, work: Work) -> None:
         """Note images with a `$(VAR)`, which `vars` may fill, and what these are taken from."""
         if lookup(kustomization.root, "vars") is None:
             return
         path, line = kustomization.path, kustomization.line_of("vars")
-        work.variables += read_variables(kustomization.root, f"`vars` in {path}:{line}")
+        new = tuple(read_variables(kustomization.root, f"`vars` in {path}:{line}"))
+        for why in self._flaws_of(new, work):
+            work.failures.append(Unknown(path, line, "vars", f"{why}: {_FAILS}", _MEND))
+        work.variables += new
         doubt = Unknown(path, line, "vars", "they may fill its text", LOOK)
         work.resources = [
             one.doubted(doubt)
@@ -597,18 +736,6 @@ class Builder:
             else one
             for one in work.resources
         ]
-
-
-def _rename(by: Kustomization | Addition, work: Work) -> None:
-    """Give objects the namespace, the prefix and the suffix that they get."""
-    if by.namespace or by.prefix or by.suffix:
-        work.change(
-            lambda one: (
-                one.renamed(namespace=by.namespace)
-                .renamed(prefix=by.prefix)
-                .renamed(suffix=by.suffix)
-            )
-        )
 
 
 def names_values(configuration: yaml.Node | None) -> bool:
@@ -621,6 +748,10 @@ def names_values(configuration: yaml.Node | None) -> bool:
         for one in items_of(lookup(configuration, "nameReference"))
         for spec in items_of(lookup(one, _REFERRING))
     )
+
+
+def _title(one: Resource) -> str:
+    return f"{one.identity.kind} {one.identity.name}"
 
 
 def is_local(resource: Resource) -> bool:

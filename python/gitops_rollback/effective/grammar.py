@@ -139,6 +139,15 @@ _SHAPE: Shape = {
     "sortoptions": {"order": _TEXT, "legacysortoptions": _lists("orderFirst orderLast")},
     "generatoroptions": _OPTIONS,
 }
+# What `configurations` say (api/internal/plugins/builtinconfig/transformerconfig.go).
+_LISTS = """
+    namePrefix nameSuffix namespace commonLabels labels templateLabels commonAnnotations
+    varReference images replicas
+"""
+CONFIGURATION: Shape = {
+    **{key: [_PLACE] for key in _LISTS.lower().split()},
+    "namereference": [{**_texts("group version kind"), "fieldspecs": [_PLACE]}],
+}
 # The transformers that `transformers` can name and kustomize has built in (api/internal/plugins).
 TRANSFORMERS = _table(
     followed="""
@@ -248,7 +257,7 @@ def misshapen(
 
 
 def unmakeable(path: str, root: yaml.Node | None) -> Iterator[Unknown]:
-    """Yield what kustomize reads, and cannot make: generators without names or keys, or twice.
+    """Yield what kustomize reads, and cannot make: generators without names or keys.
 
     Its own rules (api/kv, api/internal/generators, PatchTransformer, SortOrderTransformer).
     """
@@ -257,29 +266,24 @@ def unmakeable(path: str, root: yaml.Node | None) -> Iterator[Unknown]:
         return Unknown(path, line_of(node), what, f"{why}: the build fails", _MEND)
 
     for kind in ("configMapGenerator", "secretGenerator"):
-        made: set[tuple[str | None, ...]] = set()
         for one in items_of(lookup(root, kind)):
-            if lookup(one, _MERGED) is None:
-                yield from (unknown(one, kind, why) for why in _flaws_of(one, made))
+            yield from (unknown(one, kind, why) for why in _flaws_of(one))
     for key in ("patches", "patchesJson6902"):
         for one in items_of(lookup(root, key)):
             if text_of(lookup(one, "path")) and text_of(lookup(one, "patch")):
                 yield unknown(one, key, "it has a path and a patch, of which it takes one")
+    openapi = lookup(root, "openapi")
+    if openapi is not None and text_of(lookup(openapi, "path")) and lookup(openapi, "version"):
+        yield unknown(openapi, "openapi", "it has a path and a version, of which it takes one")
     order = lookup(lookup(root, "sortOptions"), "order")
     if order is not None and text_of(order) not in ("", "fifo", "legacy"):
         yield unknown(order, "sortOptions", "its order is fifo or legacy")
 
 
-def _flaws_of(generator: yaml.Node, made: set[tuple[str | None, ...]]) -> Iterator[str]:
-    """Yield why nothing is generated; `made` is what generators before it are called."""
-    name, space, behavior = (
-        text_of(lookup(generator, key)) for key in ("name", "namespace", "behavior")
-    )
-    if not name:
+def _flaws_of(generator: yaml.Node) -> Iterator[str]:
+    """Yield why nothing is generated."""
+    if not text_of(lookup(generator, "name")):
         yield "it has no name"
-    if behavior not in ("merge", "replace") and (name, space) in made:
-        yield f"{name} is generated twice, and not with `behavior: merge`"
-    made.add((name, space))
     keys: list[str] = []
     for one in _texts_of(lookup(generator, "literals")):
         key, is_given, _value = one.partition("=")

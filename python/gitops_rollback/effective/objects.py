@@ -17,9 +17,10 @@ from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.image_field import EDITABLE, Problem
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
+from gitops_rollback.manifest.scan import MAP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.effective.images import FieldSpec
     from gitops_rollback.effective.replace import Passed, Variable
@@ -119,13 +120,40 @@ def identity_of(node: yaml.Node | None) -> Identity:
     )
 
 
+_NOWHERE = yaml.Mark("", 0, 0, 0, None, 0)
+
+
+def outline(version: str, kind: str, namespace: str, name: str) -> yaml.Node:
+    """Return an object that says no more than what it is called."""
+    node: yaml.Node = yaml.MappingNode(MAP, [], _NOWHERE, _NOWHERE)
+    texts = {"apiVersion": version, "kind": kind}
+    for key, text in texts.items():
+        node = with_path(node, (key,), text_node(text, node))
+    for key, text in (("name", name), ("namespace", namespace)):
+        if text:
+            node = with_path(node, ("metadata", key), text_node(text, node))
+    return node
+
+
+def marked_as(node: yaml.Node, like: yaml.Node) -> yaml.Node:
+    """Return an object with the name, the namespace, and all labels and annotations of another."""
+    metadata = lookup(like, "metadata")
+    for key, value in entries(metadata).items():
+        if isinstance(value, yaml.ScalarNode):
+            node = with_path(node, ("metadata", key), value)
+        for name, text in entries(value).items():
+            node = with_path(node, ("metadata", key, name), text)
+    return node
+
+
 @dataclass(frozen=True)
 class Resource:
     """One object as some overlays make it.
 
     `path` and `document` are where it comes from; `earlier` are its former identities, oldest
     first; `over` are, by the `id` of a node, the places it replaced; `unknowns` what could have
-    changed its images and was not followed; `by` are the files that had a part in it.
+    changed its images and was not followed; `by` are the files that had a part in it. One that
+    `is_outline` has of its content no more than what it is called and what was marked on it.
     """
 
     node: yaml.Node
@@ -135,6 +163,7 @@ class Resource:
     over: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     unknowns: tuple[Unknown, ...] = ()
     by: tuple[str, ...] = ()
+    is_outline: bool = False
 
     @cached_property
     def identity(self) -> Identity:
@@ -167,6 +196,8 @@ class Resource:
         node = self.node
         if namespace and kind not in CLUSTER_KINDS:
             node = with_path(node, ("metadata", "namespace"), text_node(namespace, node))
+        elif namespace and kind == "Namespace":
+            node = with_path(node, ("metadata", "name"), text_node(namespace, node))
         name = find(node, "metadata", "name")
         if (prefix or suffix) and kind not in _UNNAMED and name is not None:
             new = text_node(f"{prefix}{text_of(name)}{suffix}", name)
@@ -322,7 +353,8 @@ class Work:
     """A build under way.
 
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
-    looked at because they name no image, `failures` what makes the tool refuse the build, `plugins`
+    looked at because they name no image, `others` these objects in outline, and those that are
+    generated, `failures` what makes the tool refuse the build, `plugins`
     what needs more than the tool itself; `passed` are the texts that replacements copy, `variables`
     what `vars` say, `there` the objects that were taken, by what tells them apart; `names_values`
     tells that releases follow the new names of what their values come from.
@@ -331,6 +363,7 @@ class Work:
     resources: list[Resource] = field(default_factory=list)
     unread: list[Unknown] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    others: list[Resource] = field(default_factory=list)
     failures: list[Unknown] = field(default_factory=list)
     plugins: list[Unknown] = field(default_factory=list)
     loose: list[Loose] = field(default_factory=list)
@@ -341,11 +374,21 @@ class Work:
     there: set[tuple[str, ...]] = field(default_factory=set)
     names_values: bool = False
 
+    def take(self, new: Iterable[Resource]) -> Resource | None:
+        """Note what is there from now on; return an object that was there already, if any."""
+        twice = None
+        for one in new:
+            if one.identity.name and one.identity.key in self.there:
+                twice = twice or one
+            self.there.add(one.identity.key)
+        return twice
+
     def add(self, other: Work) -> None:
         """Take all of another build in."""
         self.resources += other.resources
         self.unread += other.unread
         self.hidden += other.hidden
+        self.others += other.others
         self.failures += other.failures
         self.plugins += other.plugins
         self.loose += other.loose
@@ -357,19 +400,31 @@ class Work:
 
     def change(self, changed: Callable[[Resource], Resource]) -> None:
         """Change each object; where one does not allow it kustomize fails, and that is noted."""
-        for place, resource in enumerate(self.resources):
-            try:
-                self.resources[place] = changed(resource)
-            except TreeError as error:
-                line = resource.node.start_mark.line + 1
-                why = f"{error}: the build fails"
-                self.failures.append(Unknown(resource.path, line, "metadata", why, LOOK))
+        for objects in (self.resources, self.others):
+            for place, resource in enumerate(objects):
+                try:
+                    objects[place] = changed(resource)
+                except TreeError as error:
+                    line = resource.node.start_mark.line + 1
+                    why = f"{error}: the build fails"
+                    self.failures.append(Unknown(resource.path, line, "metadata", why, LOOK))
+
+    def rename(self, *, prefix: str = "", suffix: str = "", namespace: str = "") -> None:
+        """Give objects other names or another namespace, where kustomize would."""
+        if prefix or suffix or namespace:
+            self.change(lambda o: o.renamed(prefix=prefix, suffix=suffix, namespace=namespace))
+            self.there = {one.identity.key for one in self.every}
 
     def copy(self) -> Work:
         """Return the same, of which what is noted is not noted here."""
         other = Work()
         other.add(self)
         return other
+
+    @property
+    def every(self) -> tuple[Resource, ...]:
+        """All its objects, some of them in outline."""
+        return (*self.resources, *self.others)
 
     @property
     def doubts(self) -> Iterator[Unknown]:

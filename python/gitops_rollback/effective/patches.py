@@ -7,6 +7,7 @@ at all of them (api/internal/builtins, PatchTransformer).
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import yaml
@@ -24,6 +25,7 @@ from gitops_rollback.effective.objects import (
 )
 from gitops_rollback.effective.tree import (
     TreeError,
+    UnfollowedError,
     apply_operations,
     entries,
     find,
@@ -43,6 +45,7 @@ from gitops_rollback.manifest.scan import NULL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from gitops_rollback.effective.objects import Identity, Selector
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -55,22 +58,22 @@ LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "re
 class Patcher:
     """Applies patches to the objects of builds.
 
-    `parsed` reads a file of the repository, of which `raw` has the bytes; `renewed` are the scalars
-    that entries and replacements made, by their `id`; `inline` the patches that are written into
-    files, as far as they were applied.
+    `parsed` reads a file of the repository; `reveal` takes objects of a build that are known in
+    outline for objects as any; `renewed` are the scalars that entries and replacements made, by
+    their `id`; `inline` the patches that are written into files, as far as they were applied.
     """
 
     def __init__(
         self,
         parsed: Callable[[str], ParsedFile | None],
-        raw: Mapping[str, bytes],
+        reveal: Callable[[Work, Callable[[Resource], bool]], None],
         renewed: Mapping[int, Renewed],
         find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
         *,
         has_own_schema: bool,
     ) -> None:
         self.parsed = parsed
-        self.raw = raw
+        self.reveal = reveal
         self.renewed = renewed
         self.find_fields = find_fields
         self.has_own_schema = has_own_schema
@@ -83,6 +86,7 @@ class Patcher:
         try:
             file, roots = self._roots(patch)
             target = read_selector(patch.target)
+            self.reveal(work, partial(_may_choose, target, list(map(identity_of, roots))))
             chosen = [target is None or target.chooses(one) for one in work.resources]
         except (TreeError, ManifestError) as error:
             work.doubt(replace(doubt, why=str(error)))
@@ -184,7 +188,7 @@ class _Applied:
             self._merge(found[0], root)
         elif self.work.unread:
             self._loosen(root)
-        elif not self._may_hide(wanted.name):
+        else:
             why = f"there is no {name} of that version and namespace to patch: the build fails"
             self.fail(why)
 
@@ -195,11 +199,6 @@ class _Applied:
         loose = (field for field in fields if id(field.scalar.node) in inside_root)
         self.work.loose += [Loose(one, tuple(self.work.unread)) for one in loose]
 
-    def _may_hide(self, name: str) -> bool:
-        """Tell whether an object of a name can be in files that were not looked at."""
-        wanted = name.encode()
-        return any(wanted in self.patcher.raw.get(path, wanted) for path in self.work.hidden)
-
     def _merge(self, index: int, root: yaml.Node) -> None:
         resource = self.work.resources[index]
         if self.patcher.has_own_schema:
@@ -207,6 +206,9 @@ class _Applied:
             resource = resource.doubted(replace(self.doubt, why=why))
         try:
             node = strategic_merge(resource.node, _nameless(root))
+        except UnfollowedError as error:
+            self.work.resources[index] = resource.doubted(replace(self.doubt, why=str(error)))
+            return
         except TreeError as error:
             self.fail(str(error))
             return
@@ -239,6 +241,13 @@ class _Applied:
         """Return the place of an image that was replaced: that of its entry, where one made it."""
         made = self.patcher.renewed.get(id(node))
         return made.entry.field.place if made is not None and made.entry is not None else place
+
+
+def _may_choose(target: Selector | None, wanted: Sequence[Identity], one: Resource) -> bool:
+    """Tell whether a patch may be for an object of which not more than an outline is known."""
+    if target is None:
+        return any(map(one.has_been, wanted))
+    return replace(target, labels="", annotations="").chooses(one)
 
 
 def _refuse_brackets(text: str) -> None:

@@ -12,10 +12,11 @@ import yaml
 
 from gitops_rollback.effective.images import TO_PODS, Path, put
 from gitops_rollback.effective.objects import Identity, Renewed
-from gitops_rollback.effective.tree import TreeError, entries, text_node
+from gitops_rollback.effective.tree import OPAQUE, TreeError, entries, text_node
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import is_null, items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import EDITABLE
+from gitops_rollback.manifest.patterns import UnreadablePatternError, go_pattern
 from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ _NARROW = frozenset({"labels", "matchLabels", "selector", "name"})
 _IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})
 
 
+class BuildError(TreeError):
+    """Raised for what makes kustomize fail; the text says why, for people."""
+
+
 @dataclass(frozen=True)
 class Target:
     """The places that a replacement writes to, and in which objects."""
@@ -48,18 +53,36 @@ class Target:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What is copied, and where to."""
+    """What is copied, and where to; what names no version means none where it `is_exact`."""
 
     source: dict[str, str]
     path: tuple[str, ...]
     delimiter: str = ""
     index: int = 0
     targets: tuple[Target, ...] = ()
+    is_exact: bool = False
 
     @property
     def touches_images(self) -> bool:
         """Whether some target is a place where an image can stand."""
         return any(_is_near_images(path) for target in self.targets for path in target.paths)
+
+    def concerns(self, resource: Resource) -> bool:
+        """Tell whether an object is what is copied from, or is written to."""
+        if self.copies(resource):
+            return True
+        return any(_is_chosen(resource, target) for target in self.targets)
+
+    def copies(self, resource: Resource) -> bool:
+        """Tell whether it copies from an object."""
+        if not self.is_exact:
+            return _fits(resource, self.source)
+        wanted = {key: self.source.get(key, "") for key in ("group", "version", "kind", "name")}
+        found = (*resource.earlier, resource.identity)
+        return any(
+            _has(one, self.source) and all(vars(one)[key] == wanted[key] for key in wanted)
+            for one in found
+        )
 
 
 @dataclass(frozen=True)
@@ -125,18 +148,26 @@ def read_variables(root: yaml.Node | None, by: str) -> Iterator[Variable]:
         steps = _steps(path.replace("[", ".").replace("]", ""))
         known = {key: text for key, text in reference.items() if key in Identity.__annotations__}
         source = {**known, "group": group, "version": version}
-        yield Variable(text_of(lookup(item, "name")) or "", Replacement(source, steps), by)
+        yield Variable(
+            text_of(lookup(item, "name")) or "", Replacement(source, steps, is_exact=True), by
+        )
 
 
 def read_replacements(node: yaml.Node) -> Replacement:
-    """Read a replacement; raise `TreeError` for what it says beyond what is followed."""
+    """Read a replacement; raise `TreeError` for what it says beyond what is followed.
+
+    It is a `BuildError` where kustomize fails of it.
+    """
     source = lookup(node, "source")
+    is_said = source is not None or lookup(node, "sourceValue") is not None
+    if not is_said or not items_of(lookup(node, "targets")):
+        raise BuildError("a replacement has a source and targets")
     if entries(node).keys() - {"source", "targets"} or source is None:
         raise TreeError("it has no source that is followed")
     options = lookup(source, "options")
     path = _steps(text_of(lookup(source, "fieldPath")) or "metadata.name")
     if "*" in path:
-        raise TreeError("kustomize looks up no source by a wildcard: the build fails")
+        raise BuildError("kustomize looks up no source by a wildcard")
     return Replacement(
         source=_texts(source, "fieldPath", "options"),
         path=path,
@@ -144,6 +175,52 @@ def read_replacements(node: yaml.Node) -> Replacement:
         index=_number(lookup(options, "index")),
         targets=tuple(_target(target) for target in items_of(lookup(node, "targets"))),
     )
+
+
+def demand(replacement: Replacement, among: Sequence[Resource], *, are_all: bool) -> None:
+    """Raise `BuildError` where kustomize does not find what a replacement copies, or where to.
+
+    `are_all` tells that there are no more objects than these.
+    """
+    found = [one for one in among if replacement.copies(one)]
+    what = " ".join(filter(None, map(replacement.source.get, ("kind", "name")))) or "what it copies"
+    if len(found) > 1 or (are_all and not found):
+        how = "is there several times" if found else "is not there"
+        raise BuildError(f"{what} {how}")
+    for one in found:
+        text = _looked_up(one.node, replacement.path)
+        if text is None:
+            raise BuildError(f"{what} has no {'.'.join(replacement.path)}")
+        parts = str(text.value).split(replacement.delimiter) if replacement.delimiter else ()
+        is_known = isinstance(text, yaml.ScalarNode) and text.tag != OPAQUE
+        if parts and is_known and not 0 <= replacement.index < len(parts):
+            raise BuildError(f"it copies part {replacement.index}, which is not there")
+    for target in replacement.targets:
+        for one in (one for one in among if not target.creates and _is_chosen(one, target)):
+            for path in target.paths:
+                if _is_missing(one.node, path):
+                    title = f"{one.identity.kind} {one.identity.name}"
+                    raise BuildError(f"{title} has no {'.'.join(path)} to write to")
+
+
+def _looked_up(node: yaml.Node | None, path: tuple[str, ...]) -> yaml.Node | None:
+    """Return what stands at a field path, or something opaque; None for nothing, and what is null.
+
+    kustomize takes the first of several items that a step in brackets means.
+    """
+    if node is None or is_null(node) or (isinstance(node, yaml.CollectionNode) and not node.value):
+        return None
+    if not path or node.tag == OPAQUE:
+        return node
+    below = (child for _at, child in _children(node, path[0], is_first=True))
+    return next((one for child in below if (one := _looked_up(child, path[1:]))), None)
+
+
+def _is_missing(node: yaml.Node, path: tuple[str, ...]) -> bool:
+    """Tell whether nothing is there to write to, as far as that is known."""
+    if not path or node.tag == OPAQUE:
+        return False
+    return all(_is_missing(child, path[1:]) for _at, child in _children(node, path[0]))
 
 
 def replaced(
@@ -222,13 +299,16 @@ def _within(old: str, new: str, target: Target) -> str:
 
 
 def _target(node: yaml.Node) -> Target:
+    if lookup(node, "select") is None:
+        raise BuildError("a target says by `select` what it is for")
     options = lookup(node, "options")
     if text_of(lookup(options, "encoding")):
         raise TreeError("its encoding is not followed")
     return Target(
         select=_texts(lookup(node, "select")),
         reject=tuple(map(_texts, items_of(lookup(node, "reject")))),
-        paths=tuple(_steps(text_of(path) or "") for path in items_of(lookup(node, "fieldPaths"))),
+        paths=tuple(_steps(text_of(path) or "") for path in items_of(lookup(node, "fieldPaths")))
+        or (("metadata", "name"),),
         delimiter=text_of(lookup(options, "delimiter")) or "",
         index=_number(lookup(options, "index")),
         creates=text_of(lookup(options, "create")) == "true",
@@ -267,19 +347,37 @@ def _at(
         if isinstance(node, yaml.ScalarNode):
             yield path, node
         return
-    step, rest = steps[0], steps[1:]
+    for place, child in _children(node, steps[0]):
+        yield from _at(child, steps[1:], (*path, place))
+
+
+def _children(
+    node: yaml.Node, step: str, *, is_first: bool = False
+) -> Iterator[tuple[str | int, yaml.Node]]:
+    """Yield what a step of a field path means in a node.
+
+    What stands in brackets is a pattern of a part of the text (kyaml/yaml/match.go), but where the
+    first item of that very text is looked up.
+    """
     choice = _CHOICE.fullmatch(step)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            is_it = step in ("*", str(index)) or (
-                choice is not None and text_of(lookup(item, choice["key"])) == choice["value"]
-            )
-            if is_it:
-                yield from _at(item, rest, (*path, index))
+    if not isinstance(node, yaml.SequenceNode):
+        yield from ((key, value) for key, value in entries(node).items() if step in ("*", key))
         return
-    for key, value in entries(node).items():
-        if step in ("*", key):
-            yield from _at(value, rest, (*path, key))
+    for index, item in enumerate(node.value):
+        if step in ("*", str(index)):
+            yield index, item
+        elif choice is not None:
+            text = text_of(lookup(item, choice["key"]))
+            if text == choice["value"] or (not is_first and _has_part(choice["value"], text)):
+                yield index, item
+
+
+def _has_part(pattern: str, text: str | None) -> bool:
+    """Tell whether a pattern is of some part of a text."""
+    try:
+        return text is not None and go_pattern(pattern).search(text) is not None
+    except UnreadablePatternError as error:
+        raise TreeError(str(error)) from error
 
 
 def _is_near_images(path: tuple[str, ...]) -> bool:
@@ -299,8 +397,13 @@ def _steps(text: str) -> tuple[str, ...]:
     for part in _STEP.findall(marked):
         bracket = part.find("[")
         pieces = [part] if bracket <= 0 else [part[:bracket], part[bracket:]]
-        found += [piece.replace("\0", ".") for piece in pieces]
+        found += [_plain(piece.replace("\0", ".")) for piece in pieces]
     return tuple(found)
+
+
+def _plain(step: str) -> str:
+    """Return a step without brackets where these hold a key that has dots in it."""
+    return step.strip("[]") if "." in step and "=" not in step else step
 
 
 def _number(node: yaml.Node | None) -> int:

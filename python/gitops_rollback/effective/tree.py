@@ -28,6 +28,10 @@ class TreeError(ValueError):
     """Raised for a change that a tree does not allow; the text says why, for people."""
 
 
+class UnfollowedError(TreeError):
+    """Raised for a change that the tools do, and that is not followed here."""
+
+
 def mapping(entries: Iterable[tuple[yaml.Node, yaml.Node]], like: yaml.Node) -> yaml.MappingNode:
     """Return a new mapping with some entries, at the place of another node."""
     return yaml.MappingNode(MAP, list(entries), like.start_mark, like.end_mark)
@@ -148,6 +152,7 @@ _PODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
     ("batch/v1beta1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
 }
+_ANNOTATIONS = ("metadata", "annotations")
 _INDEX = regex(r"0|[1-9][0-9]{0,8}")
 
 
@@ -249,7 +254,7 @@ def _by_names(
         name = tuple(text_of(lookup(item, key)) or "" for key in keys)
         if not all(name):
             what = keys[name.index("")]
-            raise TreeError(f"an item of {_shown(path)} has no {what} to merge it by")
+            raise UnfollowedError(f"an item of {_shown(path)} has no {what} to merge it by")
         same_name = found.pop(name, []) if len(keys) > 1 else found.get(name, [])
         found[name] = [*same_name, item]
     return found
@@ -335,6 +340,8 @@ def _operated(root: yaml.Node, operation: Operation) -> yaml.Node:
                 raise TreeError(f"the JSON patch tests {_pointer(path)}, which is another value")
             return root
         case "add" if value is not None:
+            if path[:-1] == _ANNOTATIONS and _at(root, path[:-1]) is None:  # of its own, by then
+                root = with_path(root, path[:-1], mapping((), value))
             return _changed(root, path, value, "add")
         case "replace" if value is not None:  # of a key that is not there it adds one
             return _changed(root, path, value, "replace")

@@ -79,6 +79,15 @@ _PLAIN_NAME = regex(
     rb"name:[ ]+[\"']?(?![nN]ull|NULL)\w",
     re.MULTILINE,
 )
+_HEAD = regex(
+    rb"^(apiVersion|kind|metadata):[ ]*([\"']?)([\w./-]*)\2[ ]*(?:[ ]#[^\n]*)?\r?$", re.MULTILINE
+)
+_METADATA = regex(rb"^metadata:[^\n]*\n((?:[ ][^\n]*\n|[ \t]*(?:#[^\n]*|\r)?\n)*)", re.MULTILINE)
+_OF_METADATA = regex(
+    rb"^([ ]+)(name|namespace):"
+    rb"(?:[ ]+([\"']?)([\w.:-]*[a-zA-Z][\w.:-]*)\3[ ]*(?:[ ]#[^\n]*)?\r?$)?",
+    re.MULTILINE,
+)
 MOST_NODES = 300_000  # keys and values of one file
 MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
 _OF_A_FIELD = 6  # values take as much memory as one image field
@@ -259,6 +268,35 @@ def are_named(data: bytes) -> bool:
     """
     documents = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
     return all(_PLAIN_KIND.search(part) and _PLAIN_NAME.search(part) for part in documents)
+
+
+def outlines(data: bytes) -> tuple[tuple[str, str, str, str], ...] | None:
+    """Tell cheaply what the objects of a file are called: apiVersion, kind, namespace and name.
+
+    None where that takes more than a look at the first columns.
+    """
+    documents = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
+    found = tuple(map(_outline, documents))
+    return None if None in found else tuple(one for one in found if one is not None)
+
+
+def _outline(data: bytes) -> tuple[str, str, str, str] | None:
+    heads = _HEAD.findall(data)
+    values = {key: value for key, _quote, value in heads}
+    block = _METADATA.search(data + b"\n")
+    is_plain = len(heads) == len(values) == 3 and not values[b"metadata"]  # noqa: PLR2004
+    if not is_plain or block is None or b"<<" in block[1] or b"\t" in block[1]:
+        return None
+    content = _CONTENT.search(block[1])
+    indent = len(content[0]) - len(content[0].lstrip()) if content else 0
+    own = [one for one in _OF_METADATA.findall(block[1]) if len(one[0]) == indent]
+    named = {key: text for _indent, key, _quote, text in own}
+    version, kind = values[b"apiVersion"], values[b"kind"]
+    is_said = named.get(b"name") and all(named.values()) and len(named) == len(own)
+    if not (is_said and version and kind) or kind.endswith(b"List"):
+        return None
+    namespace = named.get(b"namespace", b"")
+    return version.decode(), kind.decode(), namespace.decode(), named[b"name"].decode()
 
 
 def is_config_map(data: bytes) -> bool:

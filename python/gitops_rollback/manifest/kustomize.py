@@ -177,6 +177,7 @@ _WORDS = """
     transformers validators buildMetadata
 """
 FIELDS = frozenset(_WORDS.split())
+_PLAIN = ("crds", "generators", "validators")
 _RESOURCES = ("resources", "bases")
 _IMAGES = ("images", "imageTags")
 _MOVED = ("bases", "imageTags")  # into other fields, before it is looked whether there are any
@@ -342,10 +343,10 @@ class Kustomization:
     def taken(self) -> tuple[str, ...]:
         """What has to be there, or the build fails, and does not make an image doubtful besides."""
         besides = [
-            *items_of(lookup(self.root, "crds")),
+            *(one for key in _PLAIN for one in items_of(lookup(self.root, key))),
             lookup(lookup(self.root, "openapi"), "path"),
         ]
-        texts = filter(None, map(text_of, besides))
+        texts = (one for one in map(text_of, besides) if one and not _is_inline(one))
         paths = (path for text in texts if (path := inside(self.folder, text)) is not None)
         return (*self.resources, *self.generated, *paths)
 

@@ -27,6 +27,7 @@ from integration.overlay_trees import BASE, COMPONENT, CONTAINERS, Tree, patch_t
 from unit.builders import digest
 from unit.test_effect_grammar import MADE, NOT_MADE
 from unit.test_effect_limits import PODS, with_pod
+from unit.test_effect_makeable import ROWS
 from unit.test_effect_patches import node, plain
 
 if TYPE_CHECKING:
@@ -447,3 +448,14 @@ def test_what_cannot_be_made_is_what_the_tool_cannot_make(renderer: Renderer, te
         return
     with pytest.raises(AssertionError, match=r"(?i)err"):
         renderer.render(Tree(files, "top"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_fails_a_build_is_what_the_tool_fails_on(renderer: Renderer, name: str) -> None:
+    files, is_made = ROWS[name]
+    tree = Tree({f"top/{path}": text for path, text in files.items()}, "top")
+    if is_made:
+        assert renderer.render(tree)
+        return
+    with pytest.raises(AssertionError, match=r"(?i)err"):
+        renderer.render(tree)

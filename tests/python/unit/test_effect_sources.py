@@ -661,7 +661,7 @@ REFUSED = {
     "a tag that is copied into a label too": (
         {
             "kustomization.yaml": COPIES % "TAG" + INTO_TAG + INTO_LABEL,
-            "d.yaml": DEPLOYMENT,
+            "d.yaml": DEPLOYMENT.replace("cart}", "cart, labels: {version: a}}", 1),
             "v.yaml": LOCAL,
         },
         "writes it to other places too",

@@ -31,7 +31,7 @@ REPLACE = (
     "Deployment}, fieldPaths: [spec.template.spec.containers.0.image]}]}"
 )
 SIX = "{name: acme/cart, newTag: '6'}"
-VARS = "vars: [{name: TAG, objref: {kind: Service, name: a, apiVersion: v1}}]"
+VARS = "vars: [{name: TAG, objref: {kind: Deployment, name: cart, apiVersion: apps/v1}}]"
 
 
 def overlaid(top: str, **files: str) -> tuple[list[str], list[str]]:
@@ -138,7 +138,7 @@ def test_a_transformer_that_kustomize_has_built_in_is_followed(
         ("apiVersion: builtin\nkind: ImageTagTransformer\n", "imageTag: {newTag: '7'}"),
         (
             "apiVersion: builtin\nkind: PrefixTransformer\n",
-            "prefix: x-\nfieldSpecs: [{path: spec/template/spec/containers/image}]",
+            "prefix: x-\nfieldSpecs: [{path: spec/containers/image}]",
         ),
     ],
 )
@@ -199,7 +199,10 @@ def test_a_transformer_that_names_a_place_without_a_path_fails_the_build(kind: s
         ("images: [{kind: Thing}]", 1),
         ("namePrefix: [{path: /}]", 1),
         ("namePrefix: [{path: metadata/name}]", 0),
-        ("nameReference: [{path: spec/template/spec/containers/image}]", 1),
+        (
+            "nameReference: [{kind: Secret, fieldSpecs: [{path: spec/containers/image}]}]",
+            1,
+        ),
         ("commonLabels: [{path: spec/image, create: true}]", 1),
     ],
 )

@@ -15,7 +15,7 @@ from gitops_rollback.effective.roots import Tree
 from gitops_rollback.effective.sources import git_source, warnings_of
 from gitops_rollback.effective.tree import strategic_merge
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import are_named, are_objects, parse
+from gitops_rollback.manifest.document import are_named, are_objects, outlines, parse
 from gitops_rollback.manifest.edit import can_stand
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import (
@@ -299,7 +299,8 @@ def test_an_object_gets_the_name_and_namespace_that_kustomize_gives_to_its_kind(
         ({}, "a", ""),
     ):
         now = was.renamed(**added)
-        assert (now.identity.name, now.identity.namespace) == (name, namespace)
+        is_whole = kind == "Namespace" and "namespace" in added  # it is called by its own name
+        assert (now.identity.name, now.identity.namespace) == ("n" if is_whole else name, namespace)
         assert now.earlier == ((was.identity,) if now.identity != was.identity else ())
         assert now.identity.effective_namespace == ((namespace or "default") if is_placed else "")
 
@@ -333,6 +334,40 @@ def test_what_documents_are_is_known_by_their_keys(
     data += VERSION * has_version + KIND * has_kind + NAME * has_name
     assert are_objects(data) is (has_version and has_kind)
     assert are_named(data) is (has_kind and has_name)
+
+
+PLAIN = b"apiVersion: v1\nkind: Secret\n"
+NAMED = b"metadata:\n  name: a\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (PLAIN + NAMED, ["v1 Secret  a"]),
+        (PLAIN + NAMED + b"  namespace: 'n' # x\n", ["v1 Secret n a"]),
+        (PLAIN + NAMED + b"  labels:\n    name: b\n", ["v1 Secret  a"]),
+        (b"---\n" + PLAIN + NAMED + b"--- # x\n" + NAMED + PLAIN, ["v1 Secret  a", "v1 Secret  a"]),
+        (
+            PLAIN.replace(b"v1", b"apps/v1") + b"\nmetadata: # x\n\n    name: a",
+            ["apps/v1 Secret  a"],
+        ),
+        (b"# nothing\n", []),
+        (PLAIN + b"metadata: {name: a}\n", None),
+        (PLAIN + NAMED.replace(b" a", b" &a a"), None),
+        (PLAIN + NAMED.replace(b" a", b" 12"), None),
+        (PLAIN + NAMED + b"  <<: *b\n", None),
+        (PLAIN + NAMED + b"  name: b\n", None),
+        (PLAIN + NAMED + PLAIN, None),
+        (PLAIN + b"metadata:\n", None),
+        (PLAIN.replace(b"Secret", b"SecretList") + NAMED, None),
+        (NAMED, None),
+    ],
+)
+def test_what_objects_are_called_is_known_by_their_first_columns(
+    data: bytes, names: list[str] | None
+) -> None:
+    found = outlines(data)
+    assert (None if found is None else [" ".join(one) for one in found]) == names
 
 
 # Whether what takes an image reads a raw text at all: kustomize and Flux take no number.
