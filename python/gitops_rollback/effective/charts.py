@@ -27,13 +27,16 @@ _MOST_CHARTS = 500  # that one takes, each as often as it is taken
 class Charts:
     """The charts among some files, of which `raw` has the bytes; `parsed` reads one of them.
 
-    A chart is known by its folder.
+    A chart is known by its folder; `absent` are paths that are named somewhere and not there.
     """
 
     def __init__(
-        self, raw: Raw, parsed: Callable[[str], ParsedFile | None] = lambda _path: None
+        self,
+        raw: Raw,
+        parsed: Callable[[str], ParsedFile | None] = lambda _path: None,
+        absent: frozenset[str] = frozenset(),
     ) -> None:
-        self.raw, self.parsed = raw, parsed
+        self.raw, self.parsed, self.absent = raw, parsed, absent
 
     def root(self, *path: str) -> yaml.Node | None:
         """Return what a file says."""

@@ -117,7 +117,11 @@ def layers_of(
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
         over=tuple(over),
-        unknowns=(*_doubts(resource, spec), *_gone(teller, chart, files, charts)),
+        unknowns=(
+            *_doubts(resource, spec),
+            *_gone(teller, chart, files, charts),
+            *_no_chart(teller, chart, charts, sources),
+        ),
         paths=(*paths, *taken),
         embedded=embedded,
         folder=folder,
@@ -221,6 +225,22 @@ def _chart_files(
     if text_of(find(chart, "reconcileStrategy")) != "Revision":
         doubts.append(_waits(resource.path, line, chart_file))
     return folder, tuple(files), tuple(doubts)
+
+
+def _no_chart(
+    resource: Resource, chart: yaml.Node | None, charts: Charts, sources: Sources
+) -> Iterator[Unknown]:
+    """Yield that the chart is to be in this repository, and is not: no release is made of it."""
+    source = lookup(chart, "sourceRef")
+    written = text_of(lookup(chart, "chart")) or "?"
+    if (
+        chart is not None
+        and text_of(lookup(source, "kind")) == "GitRepository"
+        and folder_of(written) in charts.absent
+        and sources.of_flux(source, resource.identity.namespace, resource.path).whose is Whose.OURS
+    ):
+        why, hint = "it is not there: the release fails", f"mend the path, {ACCEPT}"
+        yield Unknown(resource.path, line_of(chart), f"chart {written}", why, hint)
 
 
 def _gone(

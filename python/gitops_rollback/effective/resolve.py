@@ -34,7 +34,14 @@ from gitops_rollback.effective.stacks import (
     stacks_of,
 )
 from gitops_rollback.effective.tree import find
-from gitops_rollback.effective.variables import Variables, filled, substitute, variable_names
+from gitops_rollback.effective.variables import (
+    Variables,
+    broken_in,
+    filled,
+    flaw_of,
+    substitute,
+    variable_names,
+)
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import scalars_of, text_of
 from gitops_rollback.manifest.flux import definitions
@@ -164,6 +171,8 @@ class _Resolver:
         """Take in the images of a root; return the files of charts that these come from."""
         found = self._landings(root)
         variables, doubts = self._variables(root.flux)
+        unfilled = tuple(self._unfilled(root, variables))
+        found = [one.doubted(*unfilled) for one in found]
         self._beside.update(self._texts_beside(root, found, variables))
         for landing, image in _substituted(found, variables, doubts):
             narrowed = replace(image, decider=self._lander.narrowed(image.decider))
@@ -229,12 +238,34 @@ class _Resolver:
             yield from ((Beside(*at, variable.by), told(value)) for at, _text in uses if value)
         if variables is None or not variables.definitions:
             return
+        for where, text in self._filled_texts(root):
+            if where not in images:
+                yield Beside(*where, "a variable of Flux"), told(text)
+
+    def _filled_texts(
+        self, root: Root
+    ) -> Iterator[tuple[tuple[tuple[str, str, str, str], str], str]]:
+        """Yield the places and the texts that Flux may fill variables in."""
         raw = self._tree.raw
         hidden = [path for path in root.work.hidden if b"${" in raw.get(path, b"")]
         every = (*root.work.resources, *self._builder.hidden_objects(hidden))
-        for where, text in self._with_text(root, every, "${"):
-            if where not in images:
-                yield Beside(*where, "a variable of Flux"), told(text)
+        return self._with_text(root, (one for one in every if not_filled(one) is None), "${")
+
+    def _unfilled(self, root: Root, variables: Variables | None) -> Iterator[Unknown]:
+        """Yield why Flux applies nothing, for a variable that it cannot take or look for."""
+        flux = root.flux
+        if flux is None or variables is None or not variables.is_filled:
+            return
+        place = (flux.file_path, flux.line, f"Flux Kustomization {flux.name}")
+        why = flaw_of(flux, variables.definitions)
+        if why:
+            yield Unknown(*place, why, f"mend it, {ACCEPT}", is_of_form=True)
+        for (owner, pointer), text in self._filled_texts(root):
+            broken = broken_in(text)
+            if broken:
+                why = f"it fills in no '{broken}', at {pointer} of {owner[1]} {owner[3]}: it fails"
+                hint = f"write a second dollar before it, {ACCEPT}"
+                yield Unknown(*place, why, hint)
 
     def _with_text(
         self, root: Root, among: Iterable[Resource], text: str

@@ -8,6 +8,7 @@ applies, as far as these files tell, is noted.
 from __future__ import annotations
 
 import posixpath
+from difflib import SequenceMatcher
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import ImageEntry, Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_ALIKE = 0.7  # of two paths, as difflib has it
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
 _BRACES = regex(rb"[^\"'#|>]*\{\{")
@@ -149,7 +151,7 @@ class Roots:
         self.by_folder = {one.folder: one for one in tree.kustomizations.values()}
         _let_take_all_below(self.by_folder, tree.files)
         self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields, tree.absent)
-        self.charts = Charts(tree.raw, self.builder.parsed)
+        self.charts = Charts(tree.raw, self.builder.parsed, tree.absent)
         self.taken = {path for one in self.by_folder.values() for path in one.references}
         resources = {path for one in self.by_folder.values() for path in one.resources}
         self._patches = {
@@ -299,6 +301,36 @@ class Roots:
             why = "no Flux Kustomization among these files takes it: nobody is known to apply it"
             hint = f"let one take it, {ACCEPT}"
             yield Unknown(path, 1, "what applies it", why, hint)
+        else:
+            yield from self._missed(path)
+
+    def _missed(self, path: str) -> Iterator[Unknown]:
+        """Yield what is not there to somebody who may have meant these files, and fails of that.
+
+        A path with a slip in it is told by its likeness.
+        """
+        is_taken = self._may_take(path)
+        for flux in (one.flux for one in self.flux):
+            is_ours = self._pointing(flux).whose is Whose.OURS
+            if flux.path in self._tree.absent and is_ours and not is_taken:
+                yield _not_there(flux.file_path, flux.line, flux.path, path)
+        for one in (other for other in self._lacking if other.path != path):
+            for lacked in self._tree.absent.intersection((*one.resources, *one.components)):
+                if _is_like(lacked, path):
+                    yield _not_there(one.path, *one.named(lacked), path)
+
+    @cached_property
+    def _lacking(self) -> list[Kustomization]:
+        """The kustomizations that take what is not there, and are taken by nobody."""
+        every = self.by_folder.items() if self._tree.absent else ()
+        return [
+            one
+            for folder, one in every
+            if not self._tree.absent.isdisjoint((*one.resources, *one.components))
+            and folder not in self.taken
+            and not one.is_component
+            and self._holds(one.path)
+        ]
 
     def _made_by_others(self, path: str) -> Iterator[Unknown]:
         """Yield what tells that a tool that is not followed makes what is applied of a plain file.
@@ -517,6 +549,18 @@ def folders_above(path: str) -> Iterator[str]:
     while folder != posixpath.dirname(folder):
         folder = posixpath.dirname(folder)
         yield folder
+
+
+def _not_there(path: str, line: int, lacked: str, meant: str) -> Unknown:
+    why = f"it is not there, so that what takes it fails, and may be meant for {meant}"
+    return Unknown(path, line, lacked, why, f"mend the path, or take it out, {ACCEPT}")
+
+
+def _is_like(lacked: str, path: str) -> bool:
+    """Tell whether the path of a file, or of a folder, may be another's with a slip in it."""
+    is_file = lacked.endswith((".yaml", ".yml"))
+    other = path if is_file else posixpath.dirname(path)
+    return SequenceMatcher(None, lacked, other).ratio() >= _ALIKE
 
 
 def _is_template(data: bytes, number: int) -> bool:

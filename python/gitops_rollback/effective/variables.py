@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.effective.tree import entries, find
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex, replace
-from gitops_rollback.manifest.document import printed
+from gitops_rollback.manifest.document import printed, reads_as_text
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     EDITABLE,
@@ -28,13 +29,16 @@ from gitops_rollback.manifest.image_field import (
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.effective.landing import Landing
-    from gitops_rollback.manifest.flux import Definition
+    from gitops_rollback.manifest.flux import Definition, FluxKustomization
     from gitops_rollback.manifest.image_field import ImageField
 
 _VARIABLE = regex(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?:=|:[=-])(?P<default>[^{}]*))?\}")
+# No name behind the brace, or what neither closes it nor is a function (fluxcd/pkg, envsubst).
+_BROKEN = regex(r"(?<!\$)\$\{(?:(?![\w#])|\w+(?![\w:=,^/#%}])).?")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMMENT = regex(rb"^[ \t]*#.*$", re.MULTILINE)
 _USE = regex(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -51,6 +55,26 @@ class Variables:
     uses: Mapping[str, int]
     secrets: tuple[str, ...] = ()
     is_filled: bool = True
+
+
+def flaw_of(flux: FluxKustomization, names: Iterable[str]) -> str:
+    """Return why Flux fills in no variable at all, and fails; empty for nothing (varsub.go).
+
+    `names` are those that are defined, by whatever it takes them from.
+    """
+    odd = next((name for name in names if not _NAME.fullmatch(name)), None)
+    if odd is not None:
+        return f"'{odd}' is no name of a variable, as which Flux takes each key: it applies nothing"
+    own = entries(find(flux.spec, "postBuild", "substitute")).items()
+    scalars = ((key, value) for key, value in own if isinstance(value, yaml.ScalarNode))
+    odd = next((key for key, value in scalars if not reads_as_text(value)), None)
+    return f"the variable {odd} is no text: the object is not taken as it stands" if odd else ""
+
+
+def broken_in(text: str) -> str:
+    """Return what of a text Flux fails on, as it looks for variables; empty for nothing."""
+    found = _BROKEN.search(text)
+    return found[0] if found else ""
 
 
 def uses_in(data: bytes) -> list[str]:

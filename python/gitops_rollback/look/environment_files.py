@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.flux import FluxKustomization
-    from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.config import Config, Environment
@@ -176,24 +175,29 @@ def follow_overlays(
         if new:
             manifests = inventory.joined(manifests, inventory.read_manifests(here.read(new)))
             meant = meant | {entry.path for entry in new}
-    absent = _absent(here, manifests.kustomizations.values())
+    absent = _absent(here, manifests)
     return replace(manifests, absent=absent, _found={})
 
 
-def _absent(here: Here, kustomizations: Iterable[Kustomization]) -> frozenset[str]:
-    """Return what kustomizations take that is no file here, nor a folder with a kustomization.
+def _absent(here: Here, manifests: Manifests) -> frozenset[str]:
+    """Return what is taken and is no file here, nor a folder with a kustomization, or with files.
 
-    What lies below a link or a submodule may be there.
+    By kustomizations, Flux Kustomizations and releases. What lies below a link or a submodule may
+    be there.
     """
     there = {entry.path for entry in here.list()}
     in_the_way = partial(here.repository.in_the_way, here.tip.commit)
-    taken = {path for one in kustomizations for path in one.taken}
+    taken = {path for one in manifests.kustomizations.values() for path in one.taken}
     gone = {path: candidates(path) for path in taken - there}
+    folders = [
+        *folders_to_follow(manifests.files, manifests.files),
+        *charts_to_follow(manifests.raw, manifests.files, manifests.files),
+    ]
     return frozenset(
         path
         for path, files in gone.items()  # a folder is in the way of a file, not of what is in it
         if there.isdisjoint(files) and not any(map(in_the_way, files[1:] or files))
-    )
+    ).union(path for path in folders if path not in gone and not in_the_way(path))
 
 
 def list_entries(here: Here, names: tuple[str, ...]) -> dict[str, Entry]:

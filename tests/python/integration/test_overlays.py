@@ -425,6 +425,27 @@ NOT_THERE = {
     "a schema": (f"{BOTH}openapi: {{path: schema.json}}\n", "2: schema.json"),
 }
 ENTRY = "images: [{name: acme/cart, newTag: 1.4.1}]\n"
+APPLIES = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec: {path: ./bsae}
+"""
+SLIPS = {
+    "an overlay": ("overlays/production/kustomization.yaml", "resources: [../../bsae]\n"),
+    "a Flux Kustomization": ("clusters/apps.yaml", APPLIES),
+}
+
+
+@pytest.mark.parametrize(("path", "text"), SLIPS.values(), ids=SLIPS)
+def test_a_slip_in_the_path_of_what_applies_a_base_is_refused_until_it_is_mended(
+    shop: Shop, path: str, text: str
+) -> None:
+    shop.commit({**dict.fromkeys(FILES), **BASE, path: text})
+    run = shop.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert "it is not there, so that what takes it fails" in run.said
+    shop.commit({path: text.replace("bsae", "base")})
+    shop.ok("deploy", "--service", "cart", "--image", image("1.5.0"))
 
 
 @pytest.mark.parametrize(("overlay", "place"), NOT_THERE.values(), ids=NOT_THERE)

@@ -1409,6 +1409,100 @@ def test_a_build_that_takes_what_is_not_in_the_repository_fails(
     assert not isinstance(deployed(files, absent=["apps/another.yaml"]), str)
 
 
+BASES = {
+    "shop/base/d.yaml": DEPLOYMENT,
+    "shop/base/kustomization.yaml": "resources: [d.yaml]\n",
+}
+PROD = "shop/prod/kustomization.yaml"
+MISSED = {
+    "a slip in an overlay": ({PROD: "resources: [../bsae]\n"}, "shop/bsae", True),
+    "a slip in a file": (
+        {"plain/cart.yaml": DEPLOYMENT, PROD: "resources: [../../plain/crat.yaml]\n"},
+        "plain/crat.yaml",
+        True,
+    ),
+    "another's overlay": ({PROD: "resources: [../../x]\n"}, "x", False),
+    "an overlay that is taken": (
+        {PROD: "resources: [../bsae]\n", "k/kustomization.yaml": "resources: [../shop/prod]\n"},
+        "shop/bsae",
+        False,
+    ),
+    "a component": (
+        {PROD: "kind: Component\nresources: [../bsae]\n"},
+        "shop/bsae",
+        False,
+    ),
+    "a slip in a Flux Kustomization": (
+        {"k.yaml": flux("flux-system", path="shop/bsae")},
+        "shop/bsae",
+        True,
+    ),
+    "one beside another that applies it": (
+        {
+            "k.yaml": flux("flux-system", path="shop/bsae"),
+            "l.yaml": flux("flux-system", path="shop/base").replace("name: apps", "name: b"),
+        },
+        "shop/bsae",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "gone", "is_missed"), MISSED.values(), ids=MISSED)
+def test_whoever_takes_what_is_not_there_may_have_meant_what_nobody_takes(
+    files: dict[str, str], gone: str, *, is_missed: bool
+) -> None:
+    found = deployed(BASES | files, absent=[gone])
+    assert isinstance(found, str) is is_missed
+    assert not is_missed or "it is not there, so that what takes it fails" in found
+    assert isinstance(deployed(BASES | files), dict)  # it may be another service's
+
+
+def test_a_release_of_a_chart_that_is_not_there_fails() -> None:
+    files = {
+        "r.yaml": release("flux-system", "  values: {image: {repository: acme/cart, tag: '1'}}")
+    }
+    assert "chart ./charts/cart: it is not there" in deployed(files, absent=["charts/cart"])
+    others = {**files, "s.yaml": git("flux-system", "https://github.com/acme/other")}
+    assert isinstance(deployed(others, absent=["charts/cart"]), dict)
+
+
+VARIABLE = "postBuild: {substitute: {A: b}}"
+RUNS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x%s}\ndata: {run: 'a %s'}\n"
+LEFT = ", annotations: {kustomize.toolkit.fluxcd.io/substitute: disabled}"
+UNFILLED = {
+    "a name": ("postBuild: {substitute: {a-b: c}}", "", "'a-b' is no name of a variable"),
+    "a name in a ConfigMap": (
+        "postBuild: {substituteFrom: [{kind: ConfigMap, name: x}]}",
+        RUNS.replace("run:", "run.sh:") % ("", ""),
+        "'run.sh' is no name of a variable",
+    ),
+    "a number": ("postBuild: {substitute: {A: 1}}", "", "the variable A is no text"),
+    "no end": (
+        VARIABLE,
+        RUNS % ("", "${FOO"),
+        "no '${FOO', at /data/run of ConfigMap x",
+    ),
+    "a dot": (VARIABLE, RUNS % ("", "${__field.name}"), "it fills in no '${__field.'"),
+    "nothing": (VARIABLE, RUNS % ("", "${}"), "it fills in no '${}'"),
+    "a default": (VARIABLE, RUNS % ("", "${FOO:-a.b}"), ""),
+    "a function": (VARIABLE, RUNS % ("", "${FOO##*/} ${#FOO} ${FOO/a/b} ${1}"), ""),
+    "what is escaped": (VARIABLE, RUNS % ("", "$${FOO.a}"), ""),
+    "what is left alone": (VARIABLE, RUNS % (LEFT, "${FOO.a}"), ""),
+    "no variables": ("prune: true", RUNS % ("", "${FOO.a}"), ""),
+}
+
+
+@pytest.mark.parametrize(("spec", "text", "why"), UNFILLED.values(), ids=UNFILLED)
+def test_flux_applies_nothing_where_it_cannot_fill_in_a_variable(
+    spec: str, text: str, why: str
+) -> None:
+    """fluxcd/pkg, kustomize/kustomize_varsub.go and envsubst/parse."""
+    files = {"apps/cart/deployment.yaml": DEPLOYMENT, "k.yaml": flux("flux-system", spec)}
+    found = deployed(files | ({"apps/cart/x.yaml": text} if text else {}))
+    assert why in found if why else isinstance(found, dict), found
+
+
 def test_what_is_written_in_place_of_a_path_stands_in_no_line() -> None:
     [one] = read_manifests({"k/kustomization.yaml": b"crds: [a.yaml]\n"}).kustomizations.values()
     assert one.taken == ("k/a.yaml",)
