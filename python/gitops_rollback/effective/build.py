@@ -57,7 +57,7 @@ from gitops_rollback.effective.replace import (
     replaced,
 )
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
-from gitops_rollback.errors import ManifestError
+from gitops_rollback.errors import ManifestError, did_you_mean, nearest
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import (
     are_named,
@@ -96,6 +96,7 @@ if TYPE_CHECKING:
 
 _SCHEMA = "v1.21.2"  # of the Kubernetes API, that kustomize has built in since 2021
 _FAILS = "the build fails"
+_ALIKE = 0.75  # how much of two paths is the same where one may be meant by the other
 _MEND = (
     "mend it, or list it nowhere; where Flux takes every YAML file of a folder, move it to another,"
     f" or name it in .sourceignore; {ACCEPT}"
@@ -216,8 +217,7 @@ class Builder:
             )
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         for taken in self.absent.intersection(kustomization.taken) if self.absent else ():
-            why, hint = f"it is not there: {_FAILS}", f"add it, or take it out, {ACCEPT}"
-            work.failures.append(Unknown(path, *kustomization.named(taken), why, hint))
+            work.failures.append(Unknown(path, *kustomization.named(taken), *self._missing(taken)))
         self._refuse_definitions(kustomization, work)
         for resource in kustomization.resources:
             self._take(resource, path, kustomization.line_of("resources"), work)
@@ -241,11 +241,18 @@ class Builder:
                 place = (kustomization.path, line_of(node), "crds")
                 work.failures.append(Unknown(*place, why, hint))
 
+    def _missing(self, path: str) -> tuple[str, str]:
+        """Return what is said of what is not there, and the hint, with what is spelt nearly so."""
+        near = did_you_mean(nearest(path, (*self.by_folder, *self.raw), _ALIKE))
+        hint = f"{near} add it, or take it out, {ACCEPT}".strip()
+        return f"it is not there: {_FAILS}", hint
+
     def _component(self, folder: str, path: str, line: int, work: Work) -> None:
         component = self.by_folder.get(folder)
         if component is None or not component.is_component:
-            why = "it is not there" if component is None else "it is no Component: the build fails"
-            work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
+            why = "it is not there" if component is None else f"it is no Component: {_FAILS}"
+            told = self._missing(folder) if folder in self.absent else (why, LOOK)
+            work.failures.append(Unknown(path, line, f"component {folder}", *told))
         elif folder in self._running:
             why = f"it takes itself, a circle: {_FAILS}"
             work.failures.append(Unknown(path, line, f"component {folder}", why, LOOK))
@@ -266,7 +273,9 @@ class Builder:
             self._refuse_twice(new.every, path, by, line, work)
             work.add(new)
         elif path not in self.raw:
-            missing = Unknown(by, line, f"resource {path}", "it was not read, or cannot be", LOOK)
+            not_read = ("it was not read, or cannot be", LOOK)
+            told = self._missing(path) if path in self.absent else not_read
+            missing = Unknown(by, line, f"resource {path}", *told)
             work.unread.append(missing)  # it may be another service's
             if any(posixpath.join(path, name) in self.raw for name in KUSTOMIZATION_NAMES):
                 work.failures.append(missing)

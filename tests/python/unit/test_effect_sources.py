@@ -1503,6 +1503,32 @@ def test_flux_applies_nothing_where_it_cannot_fill_in_a_variable(
     assert why in found if why else isinstance(found, dict), found
 
 
+@pytest.mark.parametrize(
+    ("text", "gone", "near"),
+    [
+        ("resources: [a.yaml, servce.yaml]\n", "apps/servce.yaml", "apps/service.yaml"),
+        ("resources: [a.yaml]\ncomponents: [tagz]\n", "apps/tagz", "apps/tags"),
+        ("resources: [a.yaml, quite/another.yaml]\n", "apps/quite/another.yaml", ""),
+    ],
+)
+def test_what_is_not_there_is_to_be_added_and_what_is_near_is_named(
+    text: str, gone: str, near: str
+) -> None:
+    """To accept what no build makes leads nowhere: it is not the first that is advised."""
+    files = {"apps/a.yaml": DEPLOYMENT, "apps/kustomization.yaml": text}
+    files |= {
+        "apps/service.yaml": "kind: Service\n",
+        "apps/tags/kustomization.yaml": "images: []\n",
+    }
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    manifests = replace(manifests, absent=frozenset([gone]))
+    [landed] = manifests.effective({}, Environment("production")).effect.landed
+    hints = [one.hint for one in landed.unknowns if one.why == "it is not there: the build fails"]
+    assert hints
+    told = f"did you mean {near}? add it" if near else "add it"
+    assert all(hint.startswith(told) for hint in hints)
+
+
 def test_what_is_written_in_place_of_a_path_stands_in_no_line() -> None:
     [one] = read_manifests({"k/kustomization.yaml": b"crds: [a.yaml]\n"}).kustomizations.values()
     assert one.taken == ("k/a.yaml",)
