@@ -20,7 +20,13 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.errors import JenkinsError, NotFoundError, RegistryError
+from gitops_rollback.errors import (
+    ConfigError,
+    JenkinsError,
+    NotFoundError,
+    RegistryError,
+    UsageError,
+)
 from gitops_rollback.ledger.message import Told, render
 from gitops_rollback.model import Deed, LogEntry
 from gitops_rollback.query.tags import Tag
@@ -438,3 +444,20 @@ def test_a_commit_that_ran_once_is_near_to_one_that_differs_by_a_letter() -> Non
     found = decided(Wish("rollback", PRESENT, to="513469b"), there, answer)
     assert isinstance(found, Refused)
     assert found.error.hint.startswith("did you mean 513469a?")
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "kind"),
+    [
+        ("[services.cart]\nquery = 'length(tags)'\n", None, ConfigError),
+        ("", "length(tags)", UsageError),
+    ],
+)
+def test_a_query_that_gives_no_tags_is_the_error_of_who_wrote_it(
+    config: str, asked: str | None, kind: type[ConfigError | UsageError]
+) -> None:
+    there = service_at_tip(str(image("2")), state(*AB), config=config)
+    found = decided(Wish("rollback", PRESENT, strategy="registry", query=asked), there)
+    assert isinstance(found, Refused)
+    assert type(found.error) is kind
+    assert ".gitops-rollback.toml" in found.error.message or asked
