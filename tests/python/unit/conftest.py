@@ -21,6 +21,7 @@ _OTHERS = (
     "patch ",
     "a configuration in place",
     "postRenderers images",
+    "configMapGenerator",  # at the item, which has the name
     "spec.ignore",
     "this file",
 )
