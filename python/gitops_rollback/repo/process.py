@@ -113,7 +113,12 @@ _LONGEST_COUNT = 9  # digits
 _QUOTED = r"'((?:[^']|'\\['!]')*)'"
 _PARAMETER = regex(rf"{_QUOTED}(?:(=)(?:{_QUOTED})?)?(?:\s+|\Z)")
 _UNQUOTED = regex(r"'\\(['!])'")
-_MOST_MEMORY = 400_000_000  # bytes: more is needed to say more than `LARGEST_ANSWER` alone
+# Bytes of memory that a git may have. Of a commit, whatever its size, git holds all at once; `log`
+# twice: it needs more only to say more than `LARGEST_ANSWER`. What pushes is seen through, and
+# hooks of a repository on this disk run in it.
+_MOST_MEMORY = 480_000_000
+_MOST_OF_LOG = 400_000_000
+_PUSHES = ("push", "remote-")
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SSH = ("git+ssh", "ssh+git")  # other names of ssh
 _LARGEST_NETRC = 1_000_000  # bytes
@@ -248,7 +253,8 @@ class Git:
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it, in a folder if one is given, else in the repository."""
         command = _command_of(arguments)
-        own = self._whole if command.startswith(("push", "remote-")) else self._partial
+        pushes = command.startswith(_PUSHES)
+        own = self._whole if pushes else self._partial
         with undisturbed():
             try:
                 running = subprocess.Popen(
@@ -262,8 +268,8 @@ class Git:
             except OSError as error:
                 raise not_started(arguments[0], error) from error
             self._running.add(running)
-        if command == "log":  # which holds a message of any size twice
-            bound_memory(running, _MOST_MEMORY)
+        if not pushes:
+            bound_memory(running, _MOST_OF_LOG if command == "log" else _MOST_MEMORY)
         return running
 
     def end(self) -> None:
@@ -312,8 +318,8 @@ class Git:
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
         _LOG.debug("git %s: %.3f s", hide(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:
-            if command == "log" and b"Out of memory" in stderr:
-                raise _too_much(command)
+            if b"Out of memory" in stderr and not command.startswith(_PUSHES):
+                raise _too_much(command) if command == "log" else _too_large(command)
             raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
         return done
 
@@ -328,6 +334,15 @@ def _too_much(command: str) -> RepositoryError:
         f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of manifests"
         " is that large",
         hints.get(command, LESS),
+    )
+
+
+def _too_large(command: str) -> RepositoryError:
+    return RepositoryError(
+        f"git {command} needs more than {_MOST_MEMORY // 1_000_000} MB of memory: a commit or a"
+        " file of that repository is that large, which none of manifests has",
+        "look in a clone of it what was pushed last; leave that out of the branch, or give another"
+        " branch that never had it (--branch)",
     )
 
 

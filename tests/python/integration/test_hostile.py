@@ -84,6 +84,25 @@ def test_a_commit_that_names_a_billion_files_is_not_read(
     assert peak.memory < MOST_MEMORY
 
 
+@pytest.mark.parametrize("command", [PLAN, UNDO, ("services",), ("history", "--service", "cart")])
+def test_a_commit_too_large_for_the_memory_of_git_is_told_as_such(
+    released: Shop, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("gitops_rollback.repo.process._MOST_MEMORY", 60_000_000)
+    before, tree = released.git("rev-parse", "main", "main^{tree}").split()
+    person = "x <x@x.example> 1700000000 +0000"
+    head = f"tree {tree}\nparent {before}\nauthor {person}\ncommitter {person}\n\nlarge\n\n"
+    large = head.encode() + b"x y\n" * 20_000_000
+    commit = released.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=large)
+    released.git("update-ref", "refs/heads/main", commit)
+    run = released.run(*command)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "needs more than 60 MB of memory" in run.error["message"]
+    released.git("update-ref", "refs/heads/other", before)
+    assert released.run(*command, "--branch", "other").code == 0
+    assert released.git("rev-parse", "main") == commit
+
+
 def test_beside_a_commit_of_too_many_files_a_branch_of_the_manifests_alone_is_read(
     released: Shop,
 ) -> None:
