@@ -172,7 +172,7 @@ def build_without_compiling(project: Path) -> subprocess.CompletedProcess[str]:
 def proven(project: Path) -> Path:
     """The project, of which CI checks every commit from now on."""
     (project / ".ci").mkdir(exist_ok=True)
-    shutil.copy(ROOT / ".ci" / "helper-proven", project / ".ci")
+    (project / ".ci" / "helper-proven").write_text("# none of these is proven\n")
     assert build(project, "--staged").returncode == 0
     git(project, "add", ".")
     git(project, "commit", "-qm", "Check each commit")

@@ -119,7 +119,7 @@ def test_the_timer_that_rings_while_git_is_waited_for_or_ended_tells_of_git(
 def test_a_message_of_any_size_takes_no_memory_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_MOST_MEMORY", 50_000_000)
+    monkeypatch.setattr(process, "_MOST_OF_LOG", 50_000_000)
     git = Git(tmp_path, str(tmp_path), os.environ, Deadline(60))
     git.run("init", "--bare", ".")
     tree = git.run("hash-object", "-t", "tree", "-w", "--stdin").stdout.decode().strip()
