@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+SPELT_NEARLY = 0.75  # how much of two names is the same where one may be meant by the other
+
+
 def nearest(name: str, known: Iterable[str], likeness: float = 0.5) -> list[str]:
     """Return up to three known names that look like a name."""
     from difflib import get_close_matches  # noqa: PLC0415 - only errors need it

@@ -13,7 +13,7 @@ from gitops_rollback.decide.facts import (
     Platforms,
 )
 from gitops_rollback.decide.plan import Candidate
-from gitops_rollback.errors import ConfigError, UsageError, did_you_mean, nearest
+from gitops_rollback.errors import SPELT_NEARLY, ConfigError, UsageError, did_you_mean, nearest
 from gitops_rollback.image import (
     ImageReference,
     InvalidImageError,
@@ -49,7 +49,6 @@ _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
 _DIGITS = regex(r"(?:sha256:)?([0-9a-z]{7,64})")  # of a digest, as somebody types them
 _SHOWN_DIGITS = 19  # characters of a digest, as commits and messages print it
 _MOST_NEAR = 3
-_ALIKE = 0.75  # how much of two tags is the same where one may be meant by the other
 MOST_TAGS = 100  # of a registry, that are looked at
 TEXT_OF_BAD = "it is what was rolled back from, word for word: whether it is that is not known"
 MUTABLE = "only its tag is known, and the tag was used again since"
@@ -201,7 +200,7 @@ def near(named: str, facts: Facts, timeline: Timeline) -> list[str]:
     if digits:
         told = {one.digest for one in ran if one.digest}
         begun = {digest[7:][: len(digits[1])]: digest[:_SHOWN_DIGITS] for digest in sorted(told)}
-        found = [begun.get(digits[1]), *map(begun.get, nearest(digits[1], begun, _ALIKE))]
+        found = [begun.get(digits[1]), *map(begun.get, nearest(digits[1], begun, SPELT_NEARLY))]
         if any(found):
             return [one for one in found if one]
     if any(_is_build(event, "", named) for event in timeline.events):
@@ -211,7 +210,7 @@ def near(named: str, facts: Facts, timeline: Timeline) -> list[str]:
     if plain in tags:
         return [tags[plain]]
     longer = [one for one in tags if one.startswith(f"{plain}.")]
-    alike = dict.fromkeys([*longer, *nearest(plain, tags, _ALIKE)])
+    alike = dict.fromkeys([*longer, *nearest(plain, tags, SPELT_NEARLY)])
     return [tags[one] for one in alike][:_MOST_NEAR]
 
 

@@ -20,7 +20,7 @@ from gitops_rollback.decide.edits import deploy_edits, restoring
 from gitops_rollback.decide.facts import NeedAuthor, NeedCheck, NeedDigest, NeedPlatforms
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
-from gitops_rollback.errors import ConfigError, MovedError, did_you_mean, nearest
+from gitops_rollback.errors import SPELT_NEARLY, ConfigError, MovedError, did_you_mean, nearest
 from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Deed
 
 _ANY_CONTENTS = {"not-an-image", "platform"}  # accepted, it does not matter what an image is
-_ALIKE = 0.75  # how much of two names is the same where one may be meant by the other
 _DONE = {DEPLOY: "deployed", ROLLBACK: "rolled back", RECORDED: "written down"}
 
 
@@ -225,7 +224,7 @@ def _near(image: ImageReference, present: ImageReference) -> str:
     Such is `cart:1.5.0` where acme/cart runs; else it is empty.
     """
     has_its_end = f"/{present.repository}".endswith(f"/{image.repository.removeprefix('library/')}")
-    if not has_its_end and not nearest(image.name, [present.name], _ALIKE):
+    if not has_its_end and not nearest(image.name, [present.name], SPELT_NEARLY):
         return ""
     return f"{did_you_mean([present.name])} "
 

@@ -57,7 +57,7 @@ from gitops_rollback.effective.replace import (
     replaced,
 )
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
-from gitops_rollback.errors import ManifestError, did_you_mean, nearest
+from gitops_rollback.errors import SPELT_NEARLY, ManifestError, did_you_mean, nearest
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import (
     are_named,
@@ -96,7 +96,6 @@ if TYPE_CHECKING:
 
 _SCHEMA = "v1.21.2"  # of the Kubernetes API, that kustomize has built in since 2021
 _FAILS = "the build fails"
-_ALIKE = 0.75  # how much of two paths is the same where one may be meant by the other
 _MEND = (
     "mend it, or list it nowhere; where Flux takes every YAML file of a folder, move it to another,"
     f" or name it in .sourceignore; {ACCEPT}"
@@ -243,7 +242,7 @@ class Builder:
 
     def _missing(self, path: str) -> tuple[str, str]:
         """Return what is said of what is not there, and the hint, with what is spelt nearly so."""
-        near = did_you_mean(nearest(path, (*self.by_folder, *self.raw), _ALIKE))
+        near = did_you_mean(nearest(path, (*self.by_folder, *self.raw), SPELT_NEARLY))
         hint = f"{near} add it, or take it out, {ACCEPT}".strip()
         return f"it is not there: {_FAILS}", hint
 

@@ -17,6 +17,7 @@ from gitops_rollback.decide.standing import (
     retiring,
 )
 from gitops_rollback.errors import (
+    SPELT_NEARLY,
     ConfigError,
     GitopsRollbackError,
     ManifestError,
@@ -86,7 +87,6 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
 
 _FEW = 20  # services, for each of which all paths may be looked at for what is spelt nearly so
-_ALIKE = 0.75  # how much of two paths is the same where one may be meant by the other
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ def _hint_of_place(here: Here, name: str) -> str:
 
 
 def _meant(key: str, absent: str, known: Iterable[str]) -> str:
-    near = nearest(absent, known, _ALIKE)
+    near = nearest(absent, known, SPELT_NEARLY)
     return f"check {key}: nothing is at {absent}{f'; did you mean {near[0]}?' if near else ''}"
 
 
